@@ -1,0 +1,22 @@
+//! What the planner needs from the outside, as async traits with one error enum each.
+//!
+//! Adapters implement these traits, [`planner-runtime`](https://docs.rs/planner-runtime) drives
+//! them. There is no I/O here. With the feature `mock` every port has a mockall mock
+//! (`MockExecutor`, ...).
+//!
+//! # What does this crate not do?
+//!
+//! It does not decide anything (`planner-core`) and does not sleep or retry (`planner-runtime`).
+
+mod executor;
+mod latency;
+mod router;
+mod telemetry;
+
+pub use executor::{Executor, ExecutorError, ReplicaCounts};
+pub use latency::{LatencySummary, summarise};
+pub use router::{Router, RouterError};
+pub use telemetry::{TelemetryError, TelemetrySource};
+
+#[cfg(feature = "mock")]
+pub use {executor::MockExecutor, router::MockRouter, telemetry::MockTelemetrySource};

@@ -1,0 +1,606 @@
+//! What was seen: one bounded window of telemetry, and how far it can be trusted.
+//!
+//! A [`Window`] is validated once, here, at the edge; after that no function re-checks it. What is
+//! unknown is absent, never zero. This module does not judge load or health: that is
+//! [`signal`](crate::signal)'s business.
+
+use core::fmt;
+use core::time::Duration;
+
+use crate::Timestamp;
+use crate::config::Config;
+use crate::stats::percentile;
+
+/// A latency in milliseconds: finite and not negative.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "f64", into = "f64"))]
+pub struct Latency(f64);
+
+impl Latency {
+    /// The largest latency taken from outside: a little under 28 hours.
+    pub const MAX_MS: f64 = 1e8;
+
+    /// A latency of `millis` milliseconds; `None` unless it is in `0..=1e8`. Minus zero is zero.
+    pub fn from_millis(millis: f64) -> Option<Self> {
+        (0.0..=Self::MAX_MS)
+            .contains(&millis)
+            .then_some(Self(millis + 0.0))
+    }
+
+    /// Milliseconds.
+    pub const fn as_millis(self) -> f64 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for Latency {
+    type Error = WindowError;
+
+    fn try_from(millis: f64) -> Result<Self, WindowError> {
+        Self::from_millis(millis).ok_or(WindowError::OutOfRange {
+            field: "latency",
+            value: millis,
+            rule: "a finite number of milliseconds from 0 to 1e8",
+        })
+    }
+}
+
+impl From<Latency> for f64 {
+    fn from(latency: Latency) -> Self {
+        latency.0
+    }
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} ms", self.0)
+    }
+}
+
+/// Latencies of the *successful* requests of one window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Latencies {
+    /// 95th percentile.
+    pub p95: Latency,
+    /// Lower end of the p95's confidence interval, as far as the samples allow one.
+    pub p95_low: Option<Latency>,
+    /// Upper end of the p95's confidence interval.
+    pub p95_high: Option<Latency>,
+    /// Median.
+    pub p50: Option<Latency>,
+    /// Mean.
+    pub avg: Option<Latency>,
+}
+
+impl Latencies {
+    /// Latencies of which only the 95th percentile is known.
+    pub const fn from_p95(p95: Latency) -> Self {
+        Self {
+            p95,
+            p95_low: None,
+            p95_high: None,
+            p50: None,
+            avg: None,
+        }
+    }
+
+    /// Adds the confidence interval of the p95. An end on the wrong side of the p95 is moved to it.
+    #[must_use]
+    pub fn with_p95_interval(mut self, low: Option<Latency>, high: Option<Latency>) -> Self {
+        self.p95_low = low.map(|low| if low > self.p95 { self.p95 } else { low });
+        self.p95_high = high.map(|high| if high < self.p95 { self.p95 } else { high });
+        self
+    }
+
+    /// Adds median and mean.
+    #[must_use]
+    pub const fn with_p50_and_avg(mut self, p50: Option<Latency>, avg: Option<Latency>) -> Self {
+        self.p50 = p50;
+        self.avg = avg;
+        self
+    }
+
+    /// The least p95 that the samples support: the interval's lower end, or the p95 itself.
+    pub fn p95_at_least(&self) -> Latency {
+        self.p95_low.unwrap_or(self.p95)
+    }
+}
+
+/// What a load balancer or a meter knows of the real traffic of one window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Requests that arrived, per second.
+    pub arrivals_per_s: f64,
+    /// Requests that were answered, per second, where it is counted.
+    pub completions_per_s: Option<f64>,
+    /// Requests under way (queued ones included) at the end of the window.
+    pub in_flight: Option<u32>,
+}
+
+impl Traffic {
+    /// The most requests per second taken from outside.
+    pub const MAX_PER_S: f64 = 1e9;
+
+    /// Traffic of which only the arrival rate is known.
+    ///
+    /// # Errors
+    ///
+    /// [`WindowError::OutOfRange`] unless the rate is finite and in `0..=1e9`.
+    pub fn arriving(arrivals_per_s: f64) -> Result<Self, WindowError> {
+        let arrivals_per_s = rate("arrivals_per_s", arrivals_per_s)?;
+        Ok(Self {
+            arrivals_per_s,
+            completions_per_s: None,
+            in_flight: None,
+        })
+    }
+
+    /// Adds the completion rate.
+    ///
+    /// # Errors
+    ///
+    /// [`WindowError::OutOfRange`] unless the rate is finite and in `0..=1e9`.
+    pub fn with_completions(mut self, completions_per_s: f64) -> Result<Self, WindowError> {
+        self.completions_per_s = Some(rate("completions_per_s", completions_per_s)?);
+        Ok(self)
+    }
+
+    /// Adds the number of requests under way at the end of the window.
+    #[must_use]
+    pub const fn with_in_flight(mut self, in_flight: u32) -> Self {
+        self.in_flight = Some(in_flight);
+        self
+    }
+}
+
+/// A rate from outside, checked.
+fn rate(field: &'static str, value: f64) -> Result<f64, WindowError> {
+    if (0.0..=Traffic::MAX_PER_S).contains(&value) {
+        return Ok(value + 0.0);
+    }
+    Err(WindowError::OutOfRange {
+        field,
+        value,
+        rule: "a finite rate from 0 to 1e9 a second",
+    })
+}
+
+/// One window of telemetry, valid by construction.
+///
+/// Built with [`Window::builder`], or [`Window::probes`] where there are only probe latencies.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "RawWindow"))]
+#[non_exhaustive]
+pub struct Window {
+    /// Number of the window; rises with every window of a source. A repeated or older number is
+    /// ignored by the planner.
+    pub seq: u64,
+    /// When measuring began.
+    pub start: Timestamp,
+    /// When measuring ended.
+    pub end: Timestamp,
+    /// Requests with a measured outcome: successes, timeouts and failures.
+    pub samples: u32,
+    /// Of these, how many ran into their deadline.
+    pub timeouts: u32,
+    /// Of these, how many failed otherwise (refused, reset, status 500 and above).
+    pub failures: u32,
+    /// Measured outcomes as a share of all that should have been measured; below 1 when a source
+    /// was cut short. Absent when the source cannot tell.
+    pub coverage: Option<f64>,
+    /// Latencies of the successes; absent when there was none.
+    pub latencies: Option<Latencies>,
+    /// Replicas that serve; absent when the source cannot know.
+    pub ready: Option<u32>,
+    /// Replicas on their way to serve; absent when the source cannot know.
+    pub starting: Option<u32>,
+    /// Real traffic, where it is known.
+    pub traffic: Option<Traffic>,
+    /// CPU use as a share of what the ready replicas may use, where it is known.
+    pub cpu_share: Option<f64>,
+}
+
+impl Window {
+    /// The most replicas that are taken from outside for `ready` and `starting`.
+    pub const MAX_REPLICAS: u32 = 1_000_000;
+
+    /// Starts a window; everything that is not set stays absent.
+    pub const fn builder(seq: u64, start: Timestamp, end: Timestamp) -> WindowBuilder {
+        WindowBuilder {
+            window: Self {
+                seq,
+                start,
+                end,
+                samples: 0,
+                timeouts: 0,
+                failures: 0,
+                coverage: None,
+                latencies: None,
+                ready: None,
+                starting: None,
+                traffic: None,
+                cpu_share: None,
+            },
+        }
+    }
+
+    /// A window of probes: the latencies of the successful ones in milliseconds, how many failed,
+    /// and how many replicas are ready. Its number is its end time.
+    ///
+    /// Percentiles are linearly interpolated (the proof of concept's rule) and carry no
+    /// confidence interval; a telemetry source that can compute one uses [`Window::builder`].
+    ///
+    /// # Errors
+    ///
+    /// [`WindowError`] when a latency is not finite, negative or above 1e8 ms, or when the window
+    /// ends before it starts.
+    pub fn probes(
+        start: Timestamp,
+        end: Timestamp,
+        latencies_ms: &[f64],
+        failed: u32,
+        ready: u32,
+    ) -> Result<Self, WindowError> {
+        let mut sorted = alloc::vec::Vec::with_capacity(latencies_ms.len());
+        for &millis in latencies_ms {
+            sorted.push(f64::from(Latency::try_from(millis)?));
+        }
+        sorted.sort_unstable_by(f64::total_cmp);
+        let ok = u32::try_from(sorted.len()).unwrap_or(u32::MAX);
+        let mut builder = Self::builder(end.as_nanos(), start, end)
+            .outcomes(ok.saturating_add(failed), 0, failed)
+            .ready(ready);
+        if let (Some(p95), Some(p50)) = (percentile(&sorted, 0.95), percentile(&sorted, 0.5)) {
+            let avg = sorted.iter().sum::<f64>() / sorted.len() as f64;
+            builder = builder.latencies(
+                Latencies::from_p95(Latency(p95))
+                    .with_p50_and_avg(Some(Latency(p50)), Latency::from_millis(avg)),
+            );
+        }
+        builder.build()
+    }
+
+    /// How long the window measured.
+    pub const fn length(&self) -> Duration {
+        self.end.saturating_since(self.start)
+    }
+
+    /// Measured outcomes that were successes.
+    pub const fn successes(&self) -> u32 {
+        self.samples
+            .saturating_sub(self.timeouts)
+            .saturating_sub(self.failures)
+    }
+
+    /// Timeouts and failures as a share of the samples; `None` without samples.
+    pub fn error_share(&self) -> Option<f64> {
+        let errors = self.timeouts.saturating_add(self.failures);
+        (self.samples > 0).then(|| f64::from(errors) / f64::from(self.samples))
+    }
+
+    /// Timeouts as a share of the samples; `None` without samples.
+    pub fn timeout_share(&self) -> Option<f64> {
+        (self.samples > 0).then(|| f64::from(self.timeouts) / f64::from(self.samples))
+    }
+
+    /// Whether every request of the window was measured, so that few samples mean few requests.
+    pub fn is_census(&self) -> bool {
+        self.traffic.is_some() && self.coverage == Some(1.0)
+    }
+
+    /// How far this window can be trusted at `now`. Pure; O(1).
+    pub fn quality(&self, now: Timestamp, config: &Config) -> Quality {
+        let age = now.saturating_since(self.end);
+        if self.ready.is_none() {
+            return Quality::Doubtful(Doubt::ReplicasUnknown);
+        }
+        if age > config.window_age_max() {
+            return Quality::Doubtful(Doubt::Stale {
+                age,
+                max: config.window_age_max(),
+            });
+        }
+        if let Some(coverage) = self.coverage
+            && coverage < config.coverage_min()
+        {
+            return Quality::Doubtful(Doubt::Truncated {
+                coverage,
+                min: config.coverage_min(),
+            });
+        }
+        let needed = config.samples_min();
+        if self.samples < needed && !self.is_census() {
+            return Quality::Doubtful(Doubt::TooFewSamples {
+                samples: self.samples,
+                needed,
+            });
+        }
+        if self.samples == 0 {
+            return Quality::Doubtful(Doubt::Silent);
+        }
+        Quality::Trusted
+    }
+}
+
+/// Builds a [`Window`]; relations between the fields are checked by [`WindowBuilder::build`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct WindowBuilder {
+    window: Window,
+}
+
+impl WindowBuilder {
+    /// Measured outcomes: all of them, and how many of them were timeouts and other failures.
+    pub const fn outcomes(mut self, samples: u32, timeouts: u32, failures: u32) -> Self {
+        self.window.samples = samples;
+        self.window.timeouts = timeouts;
+        self.window.failures = failures;
+        self
+    }
+
+    /// Latencies of the successes.
+    pub const fn latencies(mut self, latencies: Latencies) -> Self {
+        self.window.latencies = Some(latencies);
+        self
+    }
+
+    /// Share of the planned measurements that were made.
+    pub const fn coverage(mut self, coverage: f64) -> Self {
+        self.window.coverage = Some(coverage);
+        self
+    }
+
+    /// Replicas that serve.
+    pub const fn ready(mut self, ready: u32) -> Self {
+        self.window.ready = Some(ready);
+        self
+    }
+
+    /// Replicas on their way to serve.
+    pub const fn starting(mut self, starting: u32) -> Self {
+        self.window.starting = Some(starting);
+        self
+    }
+
+    /// Real traffic.
+    pub const fn traffic(mut self, traffic: Traffic) -> Self {
+        self.window.traffic = Some(traffic);
+        self
+    }
+
+    /// CPU use of the ready replicas as a share of what they may use.
+    pub const fn cpu_share(mut self, share: f64) -> Self {
+        self.window.cpu_share = Some(share);
+        self
+    }
+
+    /// The window.
+    ///
+    /// # Errors
+    ///
+    /// [`WindowError`] names the field, its value and the rule that it breaks.
+    pub fn build(self) -> Result<Window, WindowError> {
+        let window = self.window;
+        if window.end < window.start {
+            return Err(WindowError::Reversed {
+                start: window.start,
+                end: window.end,
+            });
+        }
+        let errors = u64::from(window.timeouts) + u64::from(window.failures);
+        if errors > u64::from(window.samples) {
+            return Err(WindowError::MoreErrorsThanSamples {
+                errors,
+                samples: window.samples,
+            });
+        }
+        if window.latencies.is_some() && window.successes() == 0 {
+            return Err(WindowError::LatencyWithoutSuccess);
+        }
+        for (field, count) in [("ready", window.ready), ("starting", window.starting)] {
+            if let Some(count) = count.filter(|count| *count > Window::MAX_REPLICAS) {
+                let value = f64::from(count);
+                return Err(WindowError::OutOfRange {
+                    field,
+                    value,
+                    rule: "at most 1000000",
+                });
+            }
+        }
+        if let Some(value) = window.coverage.filter(|share| !(0.0..=1.0).contains(share)) {
+            let rule = "a share from 0 to 1";
+            return Err(WindowError::OutOfRange {
+                field: "coverage",
+                value,
+                rule,
+            });
+        }
+        if let Some(value) = window
+            .cpu_share
+            .filter(|share| !(0.0..=100.0).contains(share))
+        {
+            let rule = "a share from 0 to 100";
+            return Err(WindowError::OutOfRange {
+                field: "cpu_share",
+                value,
+                rule,
+            });
+        }
+        if let Some(traffic) = window.traffic {
+            rate("arrivals_per_s", traffic.arrivals_per_s)?;
+            rate(
+                "completions_per_s",
+                traffic.completions_per_s.unwrap_or(0.0),
+            )?;
+        }
+        Ok(window)
+    }
+}
+
+/// The fields of a window as they come from a file, before they are checked.
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
+struct RawWindow {
+    seq: u64,
+    start: Timestamp,
+    end: Timestamp,
+    samples: u32,
+    timeouts: u32,
+    failures: u32,
+    coverage: Option<f64>,
+    latencies: Option<Latencies>,
+    ready: Option<u32>,
+    starting: Option<u32>,
+    traffic: Option<Traffic>,
+    cpu_share: Option<f64>,
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<RawWindow> for Window {
+    type Error = WindowError;
+
+    fn try_from(raw: RawWindow) -> Result<Self, WindowError> {
+        let mut builder = Self::builder(raw.seq, raw.start, raw.end);
+        builder.window = Self {
+            seq: raw.seq,
+            start: raw.start,
+            end: raw.end,
+            samples: raw.samples,
+            timeouts: raw.timeouts,
+            failures: raw.failures,
+            coverage: raw.coverage,
+            latencies: raw.latencies,
+            ready: raw.ready,
+            starting: raw.starting,
+            traffic: raw.traffic,
+            cpu_share: raw.cpu_share,
+        };
+        builder.build()
+    }
+}
+
+/// Why a window was refused. Each message names what, its value and the rule.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WindowError {
+    /// Latencies were given although no request succeeded.
+    #[error("latencies: given without a success; leave them out when every request failed")]
+    LatencyWithoutSuccess,
+    /// More errors than samples.
+    #[error(
+        "samples: {samples} is fewer than the {errors} errors among them; count each request once"
+    )]
+    MoreErrorsThanSamples {
+        /// Timeouts and failures together.
+        errors: u64,
+        /// All measured outcomes.
+        samples: u32,
+    },
+    /// A number outside its range.
+    #[error("{field}: {value} is not {rule}; leave the field out when it is unknown")]
+    OutOfRange {
+        /// The field's name.
+        field: &'static str,
+        /// The value that came in.
+        value: f64,
+        /// What it has to be.
+        rule: &'static str,
+    },
+    /// The window ends before it starts.
+    #[error("end: {end} is before the start {start}; swap them or fix the clock")]
+    Reversed {
+        /// Start of the window.
+        start: Timestamp,
+        /// End of the window.
+        end: Timestamp,
+    },
+}
+
+/// Whether a window may justify a scale-in and teach the baseline.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "trust is a yes or a no with its reason, for good"
+)]
+pub enum Quality {
+    /// The window cannot carry a scale-in, for this reason.
+    Doubtful(Doubt),
+    /// The window can be taken at its word.
+    Trusted,
+}
+
+impl Quality {
+    /// Whether the window can be taken at its word.
+    pub const fn is_trusted(&self) -> bool {
+        matches!(self, Self::Trusted)
+    }
+}
+
+/// Why a window cannot be taken at its word.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Doubt {
+    /// The source cannot say how many replicas are ready.
+    ReplicasUnknown,
+    /// No request was seen at all: that may be calm, and may be a blind source.
+    Silent,
+    /// The window is too old.
+    Stale {
+        /// How old it is.
+        age: Duration,
+        /// How old it may be.
+        max: Duration,
+    },
+    /// Too few samples for a percentile.
+    TooFewSamples {
+        /// Samples in the window.
+        samples: u32,
+        /// Samples needed.
+        needed: u32,
+    },
+    /// The source was cut short.
+    Truncated {
+        /// Share of the planned measurements that were made.
+        coverage: f64,
+        /// Share needed.
+        min: f64,
+    },
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReplicasUnknown => write!(f, "ready replicas unknown"),
+            Self::Silent => write!(f, "no request seen"),
+            Self::Stale { age, max } => {
+                write!(
+                    f,
+                    "window {:.1} s old, limit {:.1} s",
+                    age.as_secs_f64(),
+                    max.as_secs_f64()
+                )
+            }
+            Self::TooFewSamples { samples, needed } => {
+                write!(f, "{samples} samples, {needed} needed")
+            }
+            Self::Truncated { coverage, min } => {
+                write!(
+                    f,
+                    "{:.0} % measured, {:.0} % needed",
+                    coverage * 100.0,
+                    min * 100.0
+                )
+            }
+        }
+    }
+}
