@@ -1,14 +1,42 @@
-//! planner-core
+#![doc = include_str!("../README.md")]
 #![no_std]
+
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod advice;
+pub mod baseline;
 pub mod config;
+pub mod decision;
+pub mod gateway;
+pub mod guard;
+pub mod journal;
+pub mod planner;
+pub mod policy;
+pub mod signal;
+pub mod snapshot;
 pub mod stats;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod time;
-pub use config::*;
-pub use telemetry::*;
+
+pub use advice::{Advice, AdvisedAction, AdvisorFault, Verdict};
+pub use baseline::{Baseline, Estimate, FixedReference, Quarantine, QuarantinedBaseline};
+pub use config::{
+    AdviceConfig, Config, ConfigBuilder, ConfigError, ReplicaBounds, ServiceId, ServiceIdError,
+    StepLimit, Thresholds,
+};
+pub use decision::{
+    Action, Constraint, Decision, DecisionId, Derivation, GuardStep, Origin, Stage,
+};
+pub use gateway::{AdviceGate, ClosedGate, Denied, Gateway, Permit};
+pub use planner::{Brief, Consultation, ConsultationId, Event, Idle, Outcome, Planner, Step};
+pub use policy::{Heuristic, NoSignal, Poc, Policy, Proposal, Reason, View};
+pub use signal::{Breach, Signal};
+pub use snapshot::{RestoreError, Snapshot};
+pub use telemetry::{
+    Doubt, Latencies, Latency, Quality, Traffic, Window, WindowBuilder, WindowError,
+};
 pub use time::Timestamp;
-/// Placeholder.
-pub mod signal {}
-/// Placeholder.
-pub mod advice {}

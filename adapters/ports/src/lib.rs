@@ -8,15 +8,20 @@
 //!
 //! It does not decide anything (`planner-core`) and does not sleep or retry (`planner-runtime`).
 
+mod advisor;
 mod executor;
 mod latency;
 mod router;
 mod telemetry;
 
+pub use advisor::Advisor;
 pub use executor::{Executor, ExecutorError, ReplicaCounts};
 pub use latency::{LatencySummary, summarise};
 pub use router::{Router, RouterError};
 pub use telemetry::{TelemetryError, TelemetrySource};
 
 #[cfg(feature = "mock")]
-pub use {executor::MockExecutor, router::MockRouter, telemetry::MockTelemetrySource};
+pub use {
+    advisor::MockAdvisor, executor::MockExecutor, router::MockRouter,
+    telemetry::MockTelemetrySource,
+};

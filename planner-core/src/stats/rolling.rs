@@ -66,6 +66,11 @@ impl RollingMedian {
         self.sorted.len()
     }
 
+    /// How many samples there are at most.
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Whether there is no sample yet.
     pub fn is_empty(&self) -> bool {
         self.sorted.is_empty()
@@ -109,9 +114,9 @@ impl RollingMedian {
             let leaves = center - self.sorted.get(middle)?;
             let enters = self.sorted.get(middle + count)? - center;
             if leaves > enters {
-                low = middle + 1
+                low = middle + 1;
             } else {
-                high = middle
+                high = middle;
             }
         }
         let below = center - self.sorted.get(low)?;

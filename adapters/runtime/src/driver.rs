@@ -1,0 +1,265 @@
+//! The loop: clock, ports, planner. The only place that sleeps.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use planner_core::journal::Record;
+use planner_core::{
+    Advice, AdviceGate, AdvisorFault, Baseline, Consultation, ConsultationId, DecisionId, Event,
+    Outcome, Planner, Policy, Step, Timestamp, Window,
+};
+use planner_ports::{Advisor, Executor, ExecutorError, TelemetryError, TelemetrySource};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinHandle};
+
+/// Windows and answers that may wait for the loop; it never leaves them waiting long.
+const QUEUE: usize = 64;
+/// First wait after a telemetry source could not be read; doubles up to [`RETRY_WAIT_MAX`].
+const RETRY_WAIT: Duration = Duration::from_millis(100);
+/// Longest wait between two tries of a telemetry source.
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// The outside of one planner.
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "built by every user; a new port is a new need"
+)]
+pub struct Ports {
+    /// Where windows come from. Its timestamps count from the driver's origin.
+    pub telemetry: Box<dyn TelemetrySource>,
+    /// What carries targets out.
+    pub executor: Arc<dyn Executor>,
+    /// Who is asked for a second opinion, if anybody.
+    pub advisor: Option<Arc<dyn Advisor>>,
+}
+
+/// Sees everything that happens in a loop: writes the journal, draws the view.
+pub trait Observer<S> {
+    /// An event and the step it led to. Breaking ends the loop.
+    fn on_record(&mut self, record: &Record<S>) -> Flow;
+
+    /// Something outside went wrong; the loop goes on.
+    fn on_fault(&mut self, _fault: &Fault) {}
+}
+
+/// Whether the loop goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "it does or it does not")]
+pub enum Flow {
+    /// End the loop.
+    Break,
+    /// Go on.
+    Continue,
+}
+
+/// What went wrong outside. The loop goes on.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A target was not accepted; the planner is told, and decides anew on the next window.
+    #[error("decision {0} was not carried out: {1}")]
+    Execution(DecisionId, ExecutorError),
+    /// There was no window.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+}
+
+/// Runs one planner on real time.
+///
+/// The loop waits for nobody: telemetry, execution and advice run in tasks of their own, and a
+/// hanging advisor or executor delays no decision. A newer target replaces one that is still
+/// being handed over.
+pub struct Driver<P: Policy, B, G> {
+    planner: Planner<P, B, G>,
+    origin: Instant,
+}
+
+/// What the tasks around the loop report.
+enum Report {
+    Answer(ConsultationId, Result<Advice, AdvisorFault>),
+    Execution(DecisionId, Result<(), ExecutorError>),
+    Telemetry(Result<Window, TelemetryError>),
+}
+
+impl<P, B, G> Driver<P, B, G>
+where
+    P: Policy,
+    P::Signal: Clone,
+    B: Baseline,
+    G: AdviceGate,
+{
+    /// Drives `planner`; `origin` is the instant that its timestamps count from.
+    pub const fn new(planner: Planner<P, B, G>, origin: Instant) -> Self {
+        Self { planner, origin }
+    }
+
+    /// Runs until `stop` completes, the telemetry ends or the observer breaks. Gives the planner
+    /// back, so that a snapshot can be taken or the loop continued.
+    ///
+    /// Must be called within a tokio runtime with time enabled. The tasks it started end with it;
+    /// replicas are left as they are.
+    pub async fn run(
+        mut self,
+        ports: Ports,
+        observer: &mut dyn Observer<P::Signal>,
+        stop: impl Future<Output = ()>,
+    ) -> Planner<P, B, G> {
+        let (reports, mut inbox) = mpsc::channel(QUEUE);
+        let (orders, order) = watch::channel(None);
+        let tasks = Tasks(vec![
+            spawn_telemetry(ports.telemetry, reports.clone()),
+            spawn_executor(ports.executor, order, reports.clone()),
+        ]);
+        let mut asking: Option<AbortHandle> = None;
+        tokio::pin!(stop);
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = &mut stop => break,
+                report = inbox.recv() => match report {
+                    None | Some(Report::Telemetry(Err(TelemetryError::Ended))) => break,
+                    Some(report) => match self.take(report, observer) {
+                        Some(event) => event,
+                        None => continue,
+                    },
+                },
+                () = sleep_until(self.origin, self.planner.next_wake()) => Event::Wake,
+            };
+            let at = Timestamp::from_origin(self.origin.elapsed());
+            let step = self.planner.step(at, event.clone());
+            match &step {
+                Step::Decide(decision) => {
+                    if let Some(target) = decision.target() {
+                        orders.send_replace(Some((decision.id, target)));
+                    }
+                }
+                Step::Consult(consultation) => {
+                    if let Some(earlier) = asking.take() {
+                        earlier.abort();
+                    }
+                    asking = spawn_advisor(ports.advisor.as_ref(), consultation, at, &reports);
+                }
+                _ => {}
+            }
+            if observer.on_record(&Record { at, event, step }) == Flow::Break {
+                break;
+            }
+        }
+        if let Some(asking) = asking {
+            asking.abort();
+        }
+        drop(tasks);
+        self.planner
+    }
+
+    /// Turns a report into an event, or tells the observer of a fault.
+    fn take(
+        &self,
+        report: Report,
+        observer: &mut dyn Observer<P::Signal>,
+    ) -> Option<Event<P::Signal>> {
+        match report {
+            Report::Telemetry(Ok(window)) => Some(Event::Observe(window)),
+            Report::Telemetry(Err(error)) => {
+                observer.on_fault(&Fault::Telemetry(error));
+                None
+            }
+            Report::Answer(id, answer) => Some(Event::Advise(id, answer)),
+            Report::Execution(id, Ok(())) => Some(Event::Settle(id, Outcome::Apply)),
+            Report::Execution(id, Err(error)) => {
+                observer.on_fault(&Fault::Execution(id, error));
+                Some(Event::Settle(id, Outcome::Refuse))
+            }
+        }
+    }
+}
+
+/// Tasks that end with the loop, however it ends.
+struct Tasks(Vec<JoinHandle<()>>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// Sleeps until `wake`; for ever without one.
+async fn sleep_until(origin: Instant, wake: Option<Timestamp>) {
+    let Some(wake) = wake else {
+        return std::future::pending().await;
+    };
+    let due = origin.checked_add(Duration::from_nanos(wake.as_nanos()));
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads windows and hands them over; waits a little longer after each failure.
+fn spawn_telemetry(
+    mut source: Box<dyn TelemetrySource>,
+    reports: mpsc::Sender<Report>,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut wait = RETRY_WAIT;
+        loop {
+            let window = source.next_window().await;
+            let (failed, ended) = (
+                window.is_err(),
+                matches!(window, Err(TelemetryError::Ended)),
+            );
+            if reports.send(Report::Telemetry(window)).await.is_err() || ended {
+                return;
+            }
+            if failed {
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(RETRY_WAIT_MAX);
+            } else {
+                wait = RETRY_WAIT;
+            }
+        }
+    })
+}
+
+/// Hands the newest target to the executor, one at a time.
+fn spawn_executor(
+    executor: Arc<dyn Executor>,
+    mut order: watch::Receiver<Option<(DecisionId, u32)>>,
+    reports: mpsc::Sender<Report>,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        while order.changed().await.is_ok() {
+            let newest = *order.borrow_and_update();
+            let Some((id, target)) = newest else { continue };
+            let outcome = executor.scale_to(target).await;
+            if reports.send(Report::Execution(id, outcome)).await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Asks the advisor; its answer, its fault or the deadline comes back as a report.
+fn spawn_advisor(
+    advisor: Option<&Arc<dyn Advisor>>,
+    consultation: &Consultation,
+    now: Timestamp,
+    reports: &mpsc::Sender<Report>,
+) -> Option<AbortHandle> {
+    let (advisor, reports) = (advisor.cloned(), reports.clone());
+    let consultation = consultation.clone();
+    let left = consultation.deadline.saturating_since(now);
+    let task = tokio::spawn(async move {
+        let answer = match advisor {
+            Some(advisor) => tokio::time::timeout(left, advisor.advise(&consultation))
+                .await
+                .unwrap_or(Err(AdvisorFault::Timeout)),
+            None => Err(AdvisorFault::Unreachable),
+        };
+        // The loop may be gone; then nobody waits for the answer.
+        let _ = reports.send(Report::Answer(consultation.id, answer)).await;
+    });
+    Some(task.abort_handle())
+}

@@ -1,0 +1,187 @@
+//! Journals on disk: JSON Lines, a header and one record per event.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use planner_core::journal::{Header, Record};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Longest line that is read: a record is a few kilobytes.
+const LINE_BYTES_MAX: u64 = 4 << 20;
+
+/// Appends records to a new journal, each flushed to the operating system when it is written.
+#[derive(Debug)]
+pub struct JournalWriter {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl JournalWriter {
+    /// Starts a journal at `path`, which must not exist yet.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Write`] when the file exists or cannot be written.
+    pub fn create<S, B>(path: &Path, header: &Header<S, B>) -> Result<Self, JournalError>
+    where
+        Header<S, B>: Serialize,
+    {
+        let file = OpenOptions::new().write(true).create_new(true).open(path);
+        let file = file.map_err(|cause| JournalError::write(path, &cause))?;
+        let mut journal = Self {
+            path: path.to_owned(),
+            file: BufWriter::new(file),
+        };
+        journal.append(header)?;
+        Ok(journal)
+    }
+
+    /// Appends one record.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Write`] when it cannot be written; what was written before stays readable.
+    pub fn record<S: Serialize>(&mut self, record: &Record<S>) -> Result<(), JournalError> {
+        self.append(record)
+    }
+
+    fn append(&mut self, line: &impl Serialize) -> Result<(), JournalError> {
+        let written = serde_json::to_vec(line)
+            .map_err(io::Error::from)
+            .and_then(|mut text| {
+                text.push(b'\n');
+                self.file.write_all(&text)?;
+                self.file.flush()
+            });
+        written.map_err(|cause| JournalError::write(&self.path, &cause))
+    }
+}
+
+/// Reads a journal back: the header at once, the records one by one.
+#[derive(Debug)]
+pub struct JournalReader<S> {
+    path: PathBuf,
+    lines: BufReader<File>,
+    line: u64,
+    torn: bool,
+    signal: std::marker::PhantomData<fn() -> S>,
+}
+
+impl<S: DeserializeOwned> JournalReader<S> {
+    /// Opens the journal at `path` and reads its header.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] when the file cannot be read or its first line is no header.
+    pub fn open<T, B>(path: &Path) -> Result<(Header<T, B>, Self), JournalError>
+    where
+        Header<T, B>: DeserializeOwned,
+    {
+        let file = File::open(path).map_err(|cause| JournalError::read(path, &cause))?;
+        let mut reader = Self {
+            path: path.to_owned(),
+            lines: BufReader::new(file),
+            line: 0,
+            torn: false,
+            signal: std::marker::PhantomData,
+        };
+        match reader.parse_next() {
+            Some(header) => Ok((header?, reader)),
+            None => Err(JournalError::Empty {
+                path: path.to_owned(),
+            }),
+        }
+    }
+
+    /// Whether the journal ends in the middle of a record, as after a kill. Known at its end.
+    pub const fn is_torn(&self) -> bool {
+        self.torn
+    }
+
+    /// The next line as a value; `None` at the end, a torn last line included.
+    fn parse_next<T: DeserializeOwned>(&mut self) -> Option<Result<T, JournalError>> {
+        let mut text = Vec::new();
+        let limited = &mut io::Read::take(&mut self.lines, LINE_BYTES_MAX);
+        if let Err(cause) = limited.read_until(b'\n', &mut text) {
+            return Some(Err(JournalError::read(&self.path, &cause)));
+        }
+        if text.is_empty() {
+            return None;
+        }
+        self.line += 1;
+        if text.last() != Some(&b'\n') && (text.len() as u64) < LINE_BYTES_MAX {
+            self.torn = true;
+            return None;
+        }
+        let parsed = serde_json::from_slice(&text).map_err(|cause| JournalError::Line {
+            path: self.path.clone(),
+            line: self.line,
+            cause: cause.to_string(),
+        });
+        Some(parsed)
+    }
+}
+
+impl<S: DeserializeOwned> Iterator for JournalReader<S> {
+    type Item = Result<Record<S>, JournalError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.parse_next()
+    }
+}
+
+/// Why a journal cannot be written or read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// There is nothing in it.
+    #[error("journal {path}: empty; the run that wrote it never began", path = path.display())]
+    Empty {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A line that cannot be understood.
+    #[error("journal {path}, line {line}: {cause}; it was edited, or written by another version", path = path.display())]
+    Line {
+        /// Where.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The file cannot be read.
+    #[error("journal {path}: cannot be read: {cause}; check path and permissions", path = path.display())]
+    Read {
+        /// Where.
+        path: PathBuf,
+        /// What went wrong.
+        cause: String,
+    },
+    /// The file cannot be written.
+    #[error("journal {path}: cannot be written: {cause}; name a folder with space and permission", path = path.display())]
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// What went wrong.
+        cause: String,
+    },
+}
+
+impl JournalError {
+    fn read(path: &Path, cause: &io::Error) -> Self {
+        Self::Read {
+            path: path.to_owned(),
+            cause: cause.to_string(),
+        }
+    }
+
+    fn write(path: &Path, cause: &io::Error) -> Self {
+        Self::Write {
+            path: path.to_owned(),
+            cause: cause.to_string(),
+        }
+    }
+}

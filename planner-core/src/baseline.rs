@@ -1,0 +1,472 @@
+//! What is normal: a robust baseline that overload cannot poison.
+//!
+//! The reference holds only windows that were trusted, free of breach and errors, and within the
+//! band of the reference itself; everything else is quarantined. A lasting change of level enters
+//! only with evidence that replicas cannot help: the new level held, free of errors and of
+//! saturation, at more than one replica count.
+//!
+//! [`Baseline`] is a trait with two implementations: [`QuarantinedBaseline`] learns,
+//! [`FixedReference`] is for services whose normal latency is known.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::Timestamp;
+use crate::config::{Config, Thresholds};
+use crate::signal::{Breach, Signal};
+use crate::stats::{RollingMedian, SIGMA_PER_MAD, median};
+use crate::telemetry::{Latency, Quality, Window};
+
+/// Median and σ of the reference.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Estimate {
+    /// Median p95 of the reference.
+    pub median: Latency,
+    /// 1.4826 times the MAD, not below the configured floors.
+    pub sigma: Latency,
+    /// Windows in the reference.
+    pub windows: u32,
+    /// End of the newest window in the reference; absent for a fixed one.
+    pub newest: Option<Timestamp>,
+}
+
+impl Estimate {
+    /// An estimate with the σ floors of `config` applied. `None` unless both are latencies.
+    pub fn new(median_ms: f64, sigma_ms: f64, config: &Config) -> Option<Self> {
+        let floor = config
+            .sigma_floor_ms()
+            .max(median_ms * config.sigma_floor_share());
+        Some(Self {
+            median: Latency::from_millis(median_ms)?,
+            sigma: Latency::from_millis(sigma_ms.max(floor).min(Latency::MAX_MS))?,
+            windows: 0,
+            newest: None,
+        })
+    }
+
+    /// `millis` in baselines. A median of zero counts as the least σ there can be, so that the
+    /// ratio stays finite.
+    pub fn ratio(&self, millis: f64) -> f64 {
+        let median = self.median.as_millis();
+        millis
+            / if median > 0.0 {
+                median
+            } else {
+                self.sigma.as_millis()
+            }
+    }
+
+    /// `millis` in σ above the median.
+    pub fn z(&self, millis: f64) -> f64 {
+        (millis - self.median.as_millis()) / self.sigma.as_millis()
+    }
+
+    /// Upper end of the near-baseline band in milliseconds: the larger of `down_ratio` medians and
+    /// `band_sigmas` σ above the median.
+    pub fn band_high_ms(&self, config: &Config, thresholds: Thresholds) -> f64 {
+        let median = self.median.as_millis();
+        let sigmas = median + config.band_sigmas() * self.sigma.as_millis();
+        sigmas.max(median * thresholds.down_ratio)
+    }
+}
+
+/// Why a window did not enter the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Quarantine {
+    /// Above the near-baseline band.
+    AboveBand,
+    /// In breach.
+    Breach,
+    /// Not to be taken at its word.
+    Doubtful,
+    /// The error share was above its limit.
+    Failing,
+    /// Too few successes for a percentile.
+    Thin,
+}
+
+impl fmt::Display for Quarantine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AboveBand => "above the band",
+            Self::Breach => "in breach",
+            Self::Doubtful => "doubtful",
+            Self::Failing => "failing",
+            Self::Thin => "too few successes",
+        })
+    }
+}
+
+/// A judged window, offered to the baseline *after* its own decision was made.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Evidence<'a> {
+    /// The window.
+    pub window: &'a Window,
+    /// How far it can be trusted.
+    pub quality: Quality,
+    /// How it compares with normal.
+    pub signal: Signal,
+}
+
+impl<'a> Evidence<'a> {
+    /// Puts the parts together.
+    pub const fn new(window: &'a Window, quality: Quality, signal: Signal) -> Self {
+        Self {
+            window,
+            quality,
+            signal,
+        }
+    }
+
+    /// Why this window may not teach what is normal; `None` when it may.
+    pub fn quarantine(&self, config: &Config, warm: bool) -> Option<Quarantine> {
+        if !self.quality.is_trusted() {
+            Some(Quarantine::Doubtful)
+        } else if self.signal.failing {
+            Some(Quarantine::Failing)
+        } else if self.signal.breach.is_some() || self.signal.suspect {
+            Some(Quarantine::Breach)
+        } else if self.window.latencies.is_none() || self.window.successes() < config.samples_min()
+        {
+            Some(Quarantine::Thin)
+        } else if warm && !self.signal.near {
+            Some(Quarantine::AboveBand)
+        } else {
+            None
+        }
+    }
+}
+
+/// Where "normal" comes from. Pure: no clock, no I/O; the value is its own state.
+pub trait Baseline: Clone + fmt::Debug + PartialEq {
+    /// Median and σ; `None` while warming up.
+    fn estimate(&self, config: &Config) -> Option<Estimate>;
+
+    /// Takes a judged window. Returns why it was quarantined, if it was.
+    fn observe(&mut self, config: &Config, evidence: &Evidence<'_>) -> Option<Quarantine>;
+}
+
+/// The default baseline: rolling median and MAD over the reference, with quarantine.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(try_from = "RawQuarantined", into = "RawQuarantined")
+)]
+pub struct QuarantinedBaseline {
+    reference: RollingMedian,
+    newest: Option<Timestamp>,
+    /// Windows in a row above the band, with the replicas that served them.
+    shift: Vec<(u32, f64)>,
+}
+
+impl QuarantinedBaseline {
+    /// Windows of an unbroken run above the band from which it may be a change of level.
+    const SHIFT_WINDOWS_MIN: usize = 30;
+    /// Longest run that is remembered.
+    const SHIFT_WINDOWS_MAX: usize = 120;
+    /// Windows that each replica count must have held the level for.
+    const SHIFT_WINDOWS_PER_COUNT: usize = 8;
+    /// Share by which the level may differ between replica counts.
+    const SHIFT_LEVEL_SHARE: f64 = 0.15;
+
+    /// A baseline that has seen nothing.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            reference: RollingMedian::new(config.baseline_windows() as usize),
+            newest: None,
+            shift: Vec::new(),
+        }
+    }
+
+    /// Whether the run above the band proves a change of level that replicas do not cure: it held
+    /// at two replica counts or more.
+    fn is_level_change(&self) -> bool {
+        if self.shift.len() < Self::SHIFT_WINDOWS_MIN {
+            return false;
+        }
+        let mut counts: Vec<u32> = self.shift.iter().map(|(replicas, _)| *replicas).collect();
+        counts.sort_unstable();
+        counts.dedup();
+        let mut levels = Vec::with_capacity(counts.len());
+        for count in counts {
+            let at_count = self.shift.iter().filter(|(replicas, _)| *replicas == count);
+            let level: Vec<f64> = at_count.map(|(_, p95_ms)| *p95_ms).collect();
+            if level.len() >= Self::SHIFT_WINDOWS_PER_COUNT {
+                levels.extend(median(&level));
+            }
+        }
+        let lowest = levels.iter().copied().fold(f64::INFINITY, f64::min);
+        let highest = levels.iter().copied().fold(0.0, f64::max);
+        levels.len() >= 2 && highest <= lowest * (1.0 + Self::SHIFT_LEVEL_SHARE)
+    }
+
+    /// Follows a run of windows above the band; starts the reference anew on a change of level.
+    fn follow_shift(&mut self, window: &Window, signal: &Signal) {
+        let saturated = matches!(signal.breach, Some(Breach::Saturation { .. }));
+        let (Some(latencies), Some(ready)) = (window.latencies, window.ready) else {
+            self.shift.clear();
+            return;
+        };
+        if saturated || signal.failing {
+            self.shift.clear();
+            return;
+        }
+        if self.shift.len() == Self::SHIFT_WINDOWS_MAX {
+            self.shift.remove(0);
+        }
+        self.shift.push((ready, latencies.p95.as_millis()));
+        if self.is_level_change() {
+            self.reference.clear();
+            for (_, p95_ms) in self.shift.drain(..) {
+                self.reference.push(p95_ms);
+            }
+            self.newest = Some(window.end);
+        }
+    }
+}
+
+impl Baseline for QuarantinedBaseline {
+    fn estimate(&self, config: &Config) -> Option<Estimate> {
+        let windows = u32::try_from(self.reference.len()).unwrap_or(u32::MAX);
+        if windows < config.warmup_windows() {
+            return None;
+        }
+        let sigma_ms = SIGMA_PER_MAD * self.reference.mad()?;
+        let estimate = Estimate::new(self.reference.median()?, sigma_ms, config)?;
+        Some(Estimate {
+            windows,
+            newest: self.newest,
+            ..estimate
+        })
+    }
+
+    fn observe(&mut self, config: &Config, evidence: &Evidence<'_>) -> Option<Quarantine> {
+        let warm = self.estimate(config).is_some();
+        let quarantine = evidence.quarantine(config, warm);
+        match quarantine {
+            None => {
+                self.shift.clear();
+                if let Some(latencies) = evidence.window.latencies {
+                    self.reference.push(latencies.p95.as_millis());
+                    self.newest = Some(evidence.window.end);
+                }
+            }
+            Some(Quarantine::AboveBand | Quarantine::Breach) if warm => {
+                self.follow_shift(evidence.window, &evidence.signal);
+            }
+            Some(_) => {}
+        }
+        quarantine
+    }
+}
+
+/// The learned state as it is stored.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct RawQuarantined {
+    capacity: u32,
+    reference_ms: Vec<Latency>,
+    newest: Option<Timestamp>,
+    shift: Vec<(u32, Latency)>,
+}
+
+#[cfg(feature = "serde")]
+impl From<QuarantinedBaseline> for RawQuarantined {
+    fn from(baseline: QuarantinedBaseline) -> Self {
+        let latency = |millis| Latency::from_millis(millis);
+        Self {
+            capacity: u32::try_from(baseline.reference.capacity()).unwrap_or(u32::MAX),
+            reference_ms: baseline.reference.iter().filter_map(latency).collect(),
+            newest: baseline.newest,
+            shift: baseline
+                .shift
+                .iter()
+                .filter_map(|(replicas, millis)| Some((*replicas, latency(*millis)?)))
+                .collect(),
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<RawQuarantined> for QuarantinedBaseline {
+    type Error = BaselineError;
+
+    fn try_from(raw: RawQuarantined) -> Result<Self, BaselineError> {
+        let capacity = raw.capacity as usize;
+        if !(3..=100_000).contains(&capacity) || raw.reference_ms.len() > capacity {
+            return Err(BaselineError {
+                windows: raw.reference_ms.len(),
+                capacity,
+            });
+        }
+        let mut reference = RollingMedian::new(capacity);
+        for latency in raw.reference_ms {
+            reference.push(latency.as_millis());
+        }
+        let shift = raw.shift.into_iter().take(Self::SHIFT_WINDOWS_MAX);
+        Ok(Self {
+            reference,
+            newest: raw.newest,
+            shift: shift
+                .map(|(replicas, latency)| (replicas, latency.as_millis()))
+                .collect(),
+        })
+    }
+}
+
+/// A stored reference that cannot be one.
+#[cfg(feature = "serde")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "baseline: {windows} windows do not fit a reference of {capacity}; start without the snapshot"
+)]
+#[non_exhaustive]
+pub struct BaselineError {
+    /// Windows stored.
+    pub windows: usize,
+    /// Windows that the reference holds.
+    pub capacity: usize,
+}
+
+/// A baseline that is known and never learns, e.g. from an SLO or a load test.
+///
+/// ```
+/// use planner_core::baseline::{Baseline, FixedReference};
+/// use planner_core::{Config, Latency, ReplicaBounds};
+///
+/// let config = Config::builder(ReplicaBounds::new(1, 8)?).build()?;
+/// let known = FixedReference::new(
+///     Latency::from_millis(40.0).expect("a latency"),
+///     Latency::from_millis(1.0).expect("a latency"),
+/// );
+/// let estimate = known.estimate(&config).expect("always warm");
+/// assert_eq!(estimate.sigma.as_millis(), 4.0); // the floor: a tenth of the median
+/// # Ok::<(), planner_core::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct FixedReference {
+    median: Latency,
+    sigma: Latency,
+}
+
+impl FixedReference {
+    /// A reference with this median and σ.
+    pub const fn new(median: Latency, sigma: Latency) -> Self {
+        Self { median, sigma }
+    }
+}
+
+impl Baseline for FixedReference {
+    fn estimate(&self, config: &Config) -> Option<Estimate> {
+        Estimate::new(self.median.as_millis(), self.sigma.as_millis(), config)
+    }
+
+    fn observe(&mut self, config: &Config, evidence: &Evidence<'_>) -> Option<Quarantine> {
+        evidence.quarantine(config, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signal::Yardstick;
+    use crate::testing::{config, window};
+
+    /// Feeds windows of these p95 as a planner would.
+    fn feed(baseline: &mut QuarantinedBaseline, p95_ms: f64, replicas: u32) -> Option<Quarantine> {
+        let config = config();
+        let window = window(1, p95_ms, replicas);
+        let yardstick = Yardstick {
+            config: &config,
+            active: config.thresholds(),
+            estimate: baseline.estimate(&config),
+            suspect_before: false,
+        };
+        let signal = Signal::assess(&window, &yardstick);
+        baseline.observe(&config, &Evidence::new(&window, Quality::Trusted, signal))
+    }
+
+    fn warm() -> QuarantinedBaseline {
+        let mut baseline = QuarantinedBaseline::new(&config());
+        for _ in 0..20 {
+            feed(&mut baseline, 40.0, 2);
+        }
+        baseline
+    }
+
+    #[test]
+    fn overload_of_any_length_never_enters_the_reference() {
+        let mut baseline = warm();
+        let before = baseline.estimate(&config()).map(|estimate| estimate.median);
+        for _ in 0..10_000 {
+            assert_eq!(feed(&mut baseline, 400.0, 2), Some(Quarantine::Breach));
+        }
+        assert_eq!(
+            baseline.estimate(&config()).map(|estimate| estimate.median),
+            before
+        );
+    }
+
+    #[test]
+    fn a_creeping_latency_does_not_drag_the_reference_along_beyond_its_band() {
+        let mut baseline = warm();
+        for _ in 0..500 {
+            feed(&mut baseline, 60.0, 2);
+        }
+        let median = baseline.estimate(&config()).expect("warm").median;
+        assert_eq!(median.as_millis(), 40.0);
+    }
+
+    #[test]
+    fn a_level_that_held_at_two_replica_counts_becomes_the_new_normal() {
+        let mut baseline = warm();
+        for _ in 0..20 {
+            feed(&mut baseline, 70.0, 2);
+        }
+        for _ in 0..20 {
+            feed(&mut baseline, 71.0, 4);
+        }
+        let median = baseline.estimate(&config()).expect("warm").median;
+        assert_eq!(median.as_millis(), 70.5);
+    }
+
+    #[test]
+    fn a_level_that_more_replicas_improve_is_no_new_normal() {
+        let mut baseline = warm();
+        for _ in 0..20 {
+            feed(&mut baseline, 90.0, 2);
+        }
+        for _ in 0..20 {
+            feed(&mut baseline, 60.0, 4);
+        }
+        let median = baseline.estimate(&config()).expect("warm").median;
+        assert_eq!(median.as_millis(), 40.0);
+    }
+
+    #[test]
+    fn a_baseline_is_unknown_until_it_is_warm() {
+        let mut baseline = QuarantinedBaseline::new(&config());
+        for _ in 1..config().warmup_windows() {
+            feed(&mut baseline, 40.0, 2);
+            assert_eq!(baseline.estimate(&config()), None);
+        }
+        feed(&mut baseline, 40.0, 2);
+        assert!(baseline.estimate(&config()).is_some());
+    }
+
+    #[test]
+    fn a_quiet_reference_has_the_floor_as_sigma() {
+        assert_eq!(
+            warm().estimate(&config()).expect("warm").sigma.as_millis(),
+            4.0
+        );
+    }
+}

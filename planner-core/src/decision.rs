@@ -1,0 +1,429 @@
+//! A decision and its whole argument, as data.
+//!
+//! A [`Decision`] says what to do; its [`Derivation`] holds each stage's inputs and result, from
+//! the window to the final count, so that each stage can be recomputed and the constraint that
+//! bound is named. Text exists only in `Display`.
+
+use core::fmt;
+
+use crate::Timestamp;
+use crate::advice::Verdict;
+use crate::baseline::{Estimate, Quarantine};
+use crate::config::Thresholds;
+use crate::policy::Proposal;
+use crate::signal::{Breach, Signal};
+use crate::telemetry::{Doubt, Quality, Window};
+
+/// Number of a decision; rises with every decision of a planner, across restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct DecisionId(pub(crate) u64);
+
+impl DecisionId {
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// What to do. Absolute: doing it twice is harmless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Action {
+    /// Leave the replicas as they are.
+    Hold,
+    /// Make it this many replicas.
+    Scale {
+        /// How many.
+        to: u32,
+    },
+}
+
+/// Whose target it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Origin {
+    /// The advisor's, within the policy's band.
+    Advisor,
+    /// The policy's.
+    Policy,
+}
+
+/// One decision. Only the guards make a scaling one.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+#[must_use]
+pub struct Decision {
+    /// Its number.
+    pub id: DecisionId,
+    /// When it was made.
+    pub at: Timestamp,
+    /// What to do.
+    pub action: Action,
+    /// Whose target it is.
+    pub origin: Origin,
+    /// The whole argument.
+    pub derivation: Derivation,
+}
+
+impl Decision {
+    /// The new number of replicas; `None` when they stay as they are.
+    pub const fn target(&self) -> Option<u32> {
+        match self.action {
+            Action::Hold => None,
+            Action::Scale { to } => Some(to),
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    /// One line: what, why, and the constraint that bound.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let from = self.derivation.current;
+        match (self.action, from) {
+            (Action::Scale { to }, Some(from)) => write!(f, "{} {from} -> {to}", self.id)?,
+            (Action::Scale { to }, None) => write!(f, "{} -> {to}", self.id)?,
+            (Action::Hold, Some(from)) => write!(f, "{} hold {from}", self.id)?,
+            (Action::Hold, None) => write!(f, "{} hold", self.id)?,
+        }
+        if let Some(reason) = self.derivation.proposal.reasons.first() {
+            write!(f, ": {reason}")?;
+        }
+        match self.derivation.binding {
+            Constraint::Unconstrained => Ok(()),
+            binding => write!(f, " [{binding}]"),
+        }
+    }
+}
+
+/// Every stage's inputs and result.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Derivation {
+    /// The window.
+    pub window: Window,
+    /// How far it could be trusted.
+    pub quality: Quality,
+    /// What was normal; `None` while warming up.
+    pub estimate: Option<Estimate>,
+    /// Why the window did not enter the baseline's reference, if it did not.
+    pub quarantine: Option<Quarantine>,
+    /// The thresholds in force.
+    pub thresholds: Thresholds,
+    /// How the window compared with normal.
+    pub signal: Signal,
+    /// Replicas that were ready or ordered; `None` when unknown.
+    pub current: Option<u32>,
+    /// What the policy proposed.
+    pub proposal: Proposal,
+    /// What became of the advice; `None` when none was asked for.
+    pub advice: Option<Verdict>,
+    /// What each guard made of it, in order.
+    pub guards: [GuardStep; Stage::COUNT],
+    /// The constraint that decided the final count.
+    pub binding: Constraint,
+}
+
+/// A guard's name, in the order in which they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Stage {
+    /// Doubt never scales in.
+    Doubt,
+    /// Nothing is scaled in while it hurts.
+    Health,
+    /// Scaling that does not help stops.
+    Efficacy,
+    /// The highest proposal of a while counts.
+    Stabilise,
+    /// Cooldown and step limit of each direction.
+    Rate,
+    /// Changes of direction are rationed.
+    Flap,
+    /// Fewest and most replicas.
+    Bounds,
+}
+
+impl Stage {
+    /// How many guards there are.
+    pub const COUNT: usize = 7;
+    /// All guards in order.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Doubt,
+        Self::Health,
+        Self::Efficacy,
+        Self::Stabilise,
+        Self::Rate,
+        Self::Flap,
+        Self::Bounds,
+    ];
+
+    /// Its name as it is shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Doubt => "doubt",
+            Self::Health => "health",
+            Self::Efficacy => "efficacy",
+            Self::Stabilise => "stabilise",
+            Self::Rate => "rate",
+            Self::Flap => "flap",
+            Self::Bounds => "bounds",
+        }
+    }
+}
+
+/// What one guard made of the count.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct GuardStep {
+    /// Which guard.
+    pub stage: Stage,
+    /// The count that came in.
+    pub before: u32,
+    /// The count that went out.
+    pub after: u32,
+    /// Why they differ; [`Constraint::Unconstrained`] when they do not.
+    pub constraint: Constraint,
+}
+
+/// What bound a decision. Every guard has its own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Constraint {
+    /// The signal is above the near-baseline band: no scale-in.
+    AboveBand,
+    /// Fewer than the least: corrected or refused.
+    BelowMin {
+        /// The least.
+        min: u32,
+    },
+    /// The window is a breach: no scale-in.
+    Breach(Breach),
+    /// Scaled in too recently to scale in again.
+    CooldownIn {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Scaled out too recently to scale out again.
+    CooldownOut {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The window cannot carry a scale-in.
+    Doubt(Doubt),
+    /// Errors above their limit: no scale-in.
+    Failing {
+        /// The share of timeouts and failures.
+        error_share: f64,
+    },
+    /// The changes of direction of this hour are spent.
+    FlapBudget {
+        /// How many there may be.
+        budget: u32,
+        /// When the next one is free.
+        until: Timestamp,
+    },
+    /// Scaling out did not help.
+    Ineffective {
+        /// How many times.
+        attempts: u32,
+    },
+    /// More than the most: corrected or refused.
+    OverMax {
+        /// The most.
+        max: u32,
+    },
+    /// How many replicas there are is unknown: no target.
+    ReplicasUnknown,
+    /// A higher proposal is too recent.
+    Stabilisation {
+        /// The highest proposal.
+        replicas: u32,
+    },
+    /// The window had been seen already, or is older than one that had.
+    StaleWindow,
+    /// The step limit of scaling in.
+    StepIn {
+        /// The least count that it allows now.
+        least: u32,
+    },
+    /// The step limit of scaling out.
+    StepOut {
+        /// The most that it allows now.
+        most: u32,
+    },
+    /// Nothing bound: the target is the policy's or the advisor's own.
+    Unconstrained,
+    /// What is normal is not known yet: no scale-in.
+    Warmup,
+}
+
+impl fmt::Display for Constraint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AboveBand => f.write_str("no scale-in above the near-baseline band"),
+            Self::BelowMin { min } => write!(f, "at least {min}"),
+            Self::Breach(breach) => write!(f, "no scale-in under a breach: {breach}"),
+            Self::CooldownIn { until } => write!(f, "scale-in cooldown until {until}"),
+            Self::CooldownOut { until } => write!(f, "scale-out cooldown until {until}"),
+            Self::Doubt(doubt) => write!(f, "doubt: {doubt}"),
+            Self::Failing { error_share } => {
+                write!(f, "no scale-in while {:.1} % fail", error_share * 100.0)
+            }
+            Self::FlapBudget { budget, until } => {
+                write!(
+                    f,
+                    "{budget} changes of direction an hour are spent until {until}"
+                )
+            }
+            Self::Ineffective { attempts } => {
+                write!(
+                    f,
+                    "{attempts} scale-outs did not help; more would not either"
+                )
+            }
+            Self::OverMax { max } => write!(f, "at most {max}"),
+            Self::ReplicasUnknown => f.write_str("ready replicas unknown"),
+            Self::Stabilisation { replicas } => write!(f, "{replicas} were proposed a moment ago"),
+            Self::StaleWindow => f.write_str("window already seen"),
+            Self::StepIn { least } => write!(f, "step limit, not below {least} yet"),
+            Self::StepOut { most } => write!(f, "step limit, not above {most} yet"),
+            Self::Unconstrained => f.write_str("unconstrained"),
+            Self::Warmup => f.write_str("no scale-in before the baseline is warm"),
+        }
+    }
+}
+
+impl fmt::Display for Derivation {
+    /// The whole argument, one stage a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let window = &self.window;
+        writeln!(
+            f,
+            "window     {}: {} to {}, {} samples, {} timeouts, {} failures",
+            window.seq, window.start, window.end, window.samples, window.timeouts, window.failures
+        )?;
+        self.fmt_measured(f)?;
+        match self.quality {
+            Quality::Trusted => writeln!(f, "quality    trusted")?,
+            Quality::Doubtful(doubt) => writeln!(f, "quality    doubtful: {doubt}")?,
+        }
+        match self.estimate {
+            None => writeln!(f, "baseline   warming up")?,
+            Some(estimate) => writeln!(
+                f,
+                "baseline   {} sigma {} over {} windows",
+                estimate.median, estimate.sigma, estimate.windows
+            )?,
+        }
+        if let Some(quarantine) = self.quarantine {
+            writeln!(f, "           this window is kept out of it: {quarantine}")?;
+        }
+        self.fmt_signal(f)?;
+        let band = &self.proposal;
+        write!(
+            f,
+            "policy     {}..={}, prefers {}",
+            band.floor, band.ceiling, band.preferred
+        )?;
+        for (index, reason) in band.reasons.iter().enumerate() {
+            write!(f, "{} {reason}", if index == 0 { ":" } else { ";" })?;
+        }
+        writeln!(f)?;
+        if let Some(verdict) = &self.advice {
+            writeln!(f, "advice     {verdict}")?;
+        }
+        for step in &self.guards {
+            write!(
+                f,
+                "{:<10} {} -> {}",
+                step.stage.as_str(),
+                step.before,
+                step.after
+            )?;
+            match step.constraint {
+                Constraint::Unconstrained => writeln!(f)?,
+                constraint => writeln!(f, ": {constraint}")?,
+            }
+        }
+        write!(f, "binding    {}", self.binding)
+    }
+}
+
+impl Derivation {
+    fn fmt_measured(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(latencies) = self.window.latencies {
+            write!(f, "           p95 {}", latencies.p95)?;
+            match (latencies.p95_low, latencies.p95_high) {
+                (Some(low), Some(high)) => write!(f, " ({low} to {high})")?,
+                (Some(low), None) => write!(f, " (at least {low})")?,
+                (None, Some(high)) => write!(f, " (at most {high})")?,
+                (None, None) => {}
+            }
+            if let Some(p50) = latencies.p50 {
+                write!(f, ", p50 {p50}")?;
+            }
+            writeln!(f)?;
+        }
+        if let Some(traffic) = self.window.traffic {
+            write!(f, "           {:.1}/s arrive", traffic.arrivals_per_s)?;
+            if let Some(completions) = traffic.completions_per_s {
+                write!(f, ", {completions:.1}/s are answered")?;
+            }
+            if let Some(in_flight) = traffic.in_flight {
+                write!(f, ", {in_flight} under way")?;
+            }
+            writeln!(f)?;
+        }
+        let count = |count: Option<u32>| count.map_or(-1, i64::from);
+        match (self.window.ready, self.current) {
+            (None, _) => writeln!(f, "replicas   unknown"),
+            (Some(ready), current) => writeln!(
+                f,
+                "replicas   {ready} ready, {} starting, {} ordered",
+                self.window.starting.unwrap_or(0),
+                count(current)
+            ),
+        }
+    }
+
+    fn fmt_signal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let signal = &self.signal;
+        write!(f, "signal     ")?;
+        match (signal.ratio, signal.z) {
+            (Some(ratio), Some(z)) => write!(f, "{ratio:.2}x baseline, z {z:.1}")?,
+            _ => write!(f, "no comparison")?,
+        }
+        for (set, name) in [
+            (signal.near, ", near"),
+            (signal.suspect, ", suspect"),
+            (signal.early, ", beyond advised thresholds"),
+            (signal.failing, ", failing"),
+        ] {
+            if set {
+                f.write_str(name)?;
+            }
+        }
+        match signal.breach {
+            Some(breach) => writeln!(f, ", BREACH: {breach}"),
+            None => writeln!(f),
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! May the advisor be called now? Budget, back-off and breaker.
+//!
+//! [`AdviceGate`] is a trait with two implementations: [`Gateway`] is the real one, a token bucket
+//! with back-off, and [`ClosedGate`] never lets a call through. A gate decides *whether* a call
+//! may be made; whether one would be useful is the planner's business.
+//!
+//! The bucket is the `governor` crate's, with a clock that shows the last `now` it was given and a
+//! store whose one number can be read back; neither shows in the public API.
+
+use alloc::sync::Arc;
+use core::fmt;
+use core::ops::Add;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+
+use governor::clock::{Clock, Reference};
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{NotKeyed, StateStore};
+use governor::{Quota, RateLimiter};
+
+use crate::Timestamp;
+use crate::advice::AdvisorFault;
+use crate::config::AdviceConfig;
+
+/// Longest back-off exponent: beyond it every wait is the longest one anyway.
+const DOUBLINGS_MAX: u32 = 20;
+
+/// The right to make one call. Not cloneable; consumed by [`AdviceGate::settle`], so that no call
+/// goes without its outcome.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a permit is one call; settle it"]
+pub struct Permit(pub(crate) ());
+
+/// Why no call may be made now, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Denied {
+    /// Earlier calls failed.
+    Backoff {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// There is no advisor.
+    Closed,
+    /// The budget is spent.
+    Spent {
+        /// Until when.
+        until: Timestamp,
+    },
+}
+
+/// Everything a gate remembers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct GateState {
+    /// The bucket's number: nanoseconds at which it will be full again.
+    pub spent: u64,
+    /// No call before this.
+    pub closed_until: Timestamp,
+    /// Failed calls in a row.
+    pub failures: u32,
+    /// State of the jitter's generator.
+    pub jitter: u64,
+}
+
+/// Decides whether the advisor may be called.
+pub trait AdviceGate: fmt::Debug {
+    /// Takes one call out of the budget.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`] says why not, and until when.
+    fn admit(&mut self, now: Timestamp) -> Result<Permit, Denied>;
+
+    /// Reports how the call ended.
+    fn settle(&mut self, now: Timestamp, permit: Permit, result: Result<(), AdvisorFault>);
+
+    /// What it remembers, for a snapshot.
+    fn state(&self) -> GateState;
+
+    /// Goes on from a snapshot.
+    fn restore(&mut self, state: GateState);
+}
+
+/// A gate without an advisor behind it: always closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "it has no settings: all are in `Config`")]
+pub struct ClosedGate;
+
+impl AdviceGate for ClosedGate {
+    fn admit(&mut self, _: Timestamp) -> Result<Permit, Denied> {
+        Err(Denied::Closed)
+    }
+
+    fn settle(&mut self, _: Timestamp, _: Permit, _: Result<(), AdvisorFault>) {}
+
+    fn state(&self) -> GateState {
+        GateState::default()
+    }
+
+    fn restore(&mut self, _: GateState) {}
+}
+
+/// The gate in front of a real advisor.
+///
+/// Budget: one call per period with a burst of one, so that no rolling minute sees more than
+/// `LLM_RPM` calls (a bucket with a burst of n admits up to 2n − 1). Back-off: after a failed call
+/// the wait doubles from the shortest to the longest, never shorter than the advisor asked for,
+/// with seeded jitter on top; while the advisor stays down each wait ends in a single probe, which
+/// is what a circuit breaker does.
+///
+/// ```
+/// use core::time::Duration;
+/// use planner_core::gateway::{AdviceGate, Denied, Gateway};
+/// use planner_core::{AdviceConfig, Timestamp};
+///
+/// let mut gate = Gateway::new(&AdviceConfig::default(), 7); // two calls a minute
+/// let at = |seconds| Timestamp::from_origin(Duration::from_secs(seconds));
+/// let permit = gate.admit(at(100)).expect("the first call");
+/// gate.settle(at(101), permit, Ok(()));
+/// assert_eq!(gate.admit(at(102)), Err(Denied::Spent { until: at(130) }));
+/// ```
+#[derive(Debug)]
+pub struct Gateway {
+    limiter: RateLimiter<NotKeyed, Bucket, SteppedClock, NoOpMiddleware<Moment>>,
+    bucket: Bucket,
+    backoff: (Duration, Duration),
+    closed_until: Timestamp,
+    failures: u32,
+    jitter: u64,
+}
+
+impl Gateway {
+    /// A gate with a full bucket. `seed` seeds the jitter.
+    pub fn new(config: &AdviceConfig, seed: u64) -> Self {
+        let bucket = Bucket::default();
+        // `Config` refuses a period of zero; one nanosecond keeps this total all the same.
+        let period = config.period.max(Duration::from_nanos(1));
+        let quota = Quota::with_period(period)
+            .unwrap_or_else(|| Quota::per_second(core::num::NonZeroU32::MIN));
+        // The clock shows the origin while the limiter is built, so the bucket's number is absolute.
+        let limiter = RateLimiter::new(quota, bucket.clone(), SteppedClock::default());
+        Self {
+            limiter,
+            bucket,
+            backoff: (*config.backoff.start(), *config.backoff.end()),
+            closed_until: Timestamp::ORIGIN,
+            failures: 0,
+            jitter: seed,
+        }
+    }
+
+    /// The wait after the present number of failures, the advisor's own wish, and jitter.
+    fn wait(&mut self, asked: Option<Duration>) -> Duration {
+        let (shortest, longest) = self.backoff;
+        let doublings = self.failures.saturating_sub(1).min(DOUBLINGS_MAX);
+        let doubled = shortest
+            .checked_mul(1 << doublings)
+            .unwrap_or(longest)
+            .min(longest);
+        let wait = doubled.max(asked.unwrap_or(Duration::ZERO).min(longest));
+        // Up to a quarter more, so that a herd does not come back at once.
+        let quarter = u64::try_from((wait / 4).as_nanos()).unwrap_or(u64::MAX - 1);
+        let more = Duration::from_nanos(split_mix(&mut self.jitter) % (quarter + 1));
+        wait.saturating_add(more).min(longest.max(wait))
+    }
+}
+
+impl AdviceGate for Gateway {
+    fn admit(&mut self, now: Timestamp) -> Result<Permit, Denied> {
+        if now < self.closed_until {
+            return Err(Denied::Backoff {
+                until: self.closed_until,
+            });
+        }
+        self.limiter.clock().show(now);
+        match self.limiter.check() {
+            Ok(()) => Ok(Permit(())),
+            Err(refusal) => {
+                let until = Timestamp::from_nanos(refusal.earliest_possible().0);
+                Err(Denied::Spent { until })
+            }
+        }
+    }
+
+    fn settle(&mut self, now: Timestamp, _: Permit, result: Result<(), AdvisorFault>) {
+        let asked = match result {
+            // A senseless answer costs its call, but the advisor is there.
+            Ok(()) | Err(AdvisorFault::Garble) => {
+                self.failures = 0;
+                return;
+            }
+            Err(AdvisorFault::Throttle { retry_after }) => retry_after,
+            Err(AdvisorFault::Timeout | AdvisorFault::Unreachable) => None,
+        };
+        self.failures = self.failures.saturating_add(1);
+        let until = now.saturating_add(self.wait(asked));
+        self.closed_until = self.closed_until.max(until);
+    }
+
+    fn state(&self) -> GateState {
+        GateState {
+            spent: self.bucket.0.load(Ordering::Relaxed),
+            closed_until: self.closed_until,
+            failures: self.failures,
+            jitter: self.jitter,
+        }
+    }
+
+    fn restore(&mut self, state: GateState) {
+        // A bucket further ahead than any timestamp would never open again, and could overflow.
+        self.bucket.0.store(
+            state.spent.min(Timestamp::MAX.as_nanos()),
+            Ordering::Relaxed,
+        );
+        self.closed_until = state.closed_until;
+        self.failures = state.failures;
+        self.jitter = state.jitter;
+    }
+}
+
+/// `SplitMix64` (Steele, Lea and Flood 2014): the next number of a seeded sequence.
+fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// A clock that shows the latest time it was shown; one that runs backwards earns nothing.
+#[derive(Debug, Default)]
+struct SteppedClock(AtomicU64);
+
+impl SteppedClock {
+    fn show(&self, now: Timestamp) {
+        self.0.fetch_max(now.as_nanos(), Ordering::Relaxed);
+    }
+}
+
+impl Clone for SteppedClock {
+    fn clone(&self) -> Self {
+        Self(AtomicU64::new(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+impl Clock for SteppedClock {
+    type Instant = Moment;
+
+    fn now(&self) -> Moment {
+        Moment(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// Nanoseconds since the origin, as governor counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Moment(u64);
+
+impl Add<Nanos> for Moment {
+    type Output = Self;
+
+    fn add(self, span: Nanos) -> Self {
+        Self(self.0.saturating_add(span.as_u64()))
+    }
+}
+
+impl Reference for Moment {
+    fn duration_since(&self, earlier: Self) -> Nanos {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0)).into()
+    }
+
+    fn saturating_sub(&self, span: Nanos) -> Self {
+        Self(self.0.saturating_sub(span.as_u64()))
+    }
+}
+
+/// The bucket's one number, readable for snapshots. Zero: never used.
+#[derive(Clone, Debug, Default)]
+struct Bucket(Arc<AtomicU64>);
+
+impl StateStore for Bucket {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, _: &NotKeyed, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let before = self.0.load(Ordering::Relaxed);
+        let known = (before > 0).then(|| Nanos::from(Duration::from_nanos(before)));
+        // One planner owns its gate, and `admit` takes it exclusively: nobody writes in between.
+        let (answer, after) = decide(known)?;
+        self.0.store(after.as_u64(), Ordering::Relaxed);
+        Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_origin(Duration::from_secs(seconds))
+    }
+
+    fn per_minute(calls: f64) -> AdviceConfig {
+        AdviceConfig {
+            period: Duration::from_secs_f64(60.0 / calls),
+            ..AdviceConfig::default()
+        }
+    }
+
+    /// Calls admitted in each second of ten minutes, all of them successes.
+    fn admitted(gate: &mut Gateway) -> Vec<u64> {
+        let mut admitted = Vec::new();
+        for second in 0..600 {
+            if let Ok(permit) = gate.admit(at(second)) {
+                gate.settle(at(second), permit, Ok(()));
+                admitted.push(second);
+            }
+        }
+        admitted
+    }
+    #[test]
+    fn no_rolling_minute_sees_more_calls_than_the_budget() {
+        for (calls, expected) in [(2.0, 2), (10.0, 10), (60.0, 60), (0.5, 1)] {
+            let seconds = admitted(&mut Gateway::new(&per_minute(calls), 0));
+            for start in &seconds {
+                let minute = seconds
+                    .iter()
+                    .filter(|at| (*start..start + 60).contains(at));
+                assert!(minute.count() <= expected, "{calls} a minute");
+            }
+            assert!(!seconds.is_empty());
+        }
+    }
+
+    #[test]
+    fn half_a_call_a_minute_admits_one_each_two_minutes() {
+        let seconds = admitted(&mut Gateway::new(&per_minute(0.5), 0));
+        assert_eq!(seconds, [0, 120, 240, 360, 480]);
+    }
+
+    #[test]
+    fn a_clock_that_runs_backwards_earns_nothing() {
+        let mut gate = Gateway::new(&per_minute(2.0), 0);
+        assert!(gate.admit(at(1_000)).is_ok());
+        assert_eq!(gate.admit(at(10)), Err(Denied::Spent { until: at(1_030) }));
+    }
+
+    #[test]
+    fn failures_double_the_wait_up_to_its_maximum() {
+        let mut gate = Gateway::new(&per_minute(60.0), 3);
+        let mut waits = Vec::new();
+        let mut now = at(0);
+        for _ in 0..8 {
+            let permit = gate.admit(now).expect("the wait is over");
+            gate.settle(now, permit, Err(AdvisorFault::Unreachable));
+            let until = gate.state().closed_until;
+            assert_eq!(gate.admit(now), Err(Denied::Backoff { until }));
+            waits.push(until.saturating_since(now).as_secs());
+            now = until.saturating_add(Duration::from_secs(1));
+        }
+        for (wait, least) in waits.iter().zip([10, 20, 40, 80, 160, 300, 300, 300]) {
+            assert!((least..=least * 5 / 4).contains(wait), "{waits:?}");
+        }
+    }
+
+    #[test]
+    fn a_wait_the_advisor_asks_for_is_kept_up_to_the_maximum() {
+        let mut gate = Gateway::new(&per_minute(60.0), 0);
+        for (asked, least) in [(60, 60), (99_999_999, 300)] {
+            let now = gate.state().closed_until;
+            let permit = gate
+                .admit(now.saturating_add(Duration::from_secs(2)))
+                .expect("open");
+            let retry_after = Some(Duration::from_secs(asked));
+            gate.settle(now, permit, Err(AdvisorFault::Throttle { retry_after }));
+            let wait = gate.state().closed_until.saturating_since(now).as_secs();
+            assert!(
+                (least..=least * 5 / 4).contains(&wait),
+                "asked {asked}, waits {wait}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_restored_gate_refuses_what_the_old_one_would_have() {
+        let mut old = Gateway::new(&per_minute(2.0), 5);
+        let permit = old.admit(at(100)).expect("the first call");
+        old.settle(at(101), permit, Err(AdvisorFault::Timeout));
+        let mut new = Gateway::new(&per_minute(2.0), 5);
+        new.restore(old.state());
+        for second in [101, 105, 112, 120, 129, 130, 131, 140] {
+            assert_eq!(
+                old.admit(at(second)),
+                new.admit(at(second)),
+                "at {second} s"
+            );
+        }
+    }
+
+    #[test]
+    fn the_end_of_time_does_not_overflow() {
+        let mut gate = Gateway::new(&per_minute(0.001), 0);
+        for _ in 0..3 {
+            if let Ok(permit) = gate.admit(Timestamp::MAX) {
+                gate.settle(Timestamp::MAX, permit, Err(AdvisorFault::Timeout));
+            }
+        }
+        gate.restore(GateState {
+            spent: u64::MAX,
+            ..GateState::default()
+        });
+        assert!(gate.admit(Timestamp::MAX).is_err() || gate.admit(Timestamp::MAX).is_err());
+    }
+}

@@ -1,0 +1,431 @@
+//! The only maker of scaling decisions: seven guards in fixed order.
+//!
+//! Whatever policy and advisor want passes through here. Each guard is a small pure function from
+//! a count to a count with its own constraint; none can be configured away or replaced. What they
+//! need to remember is in [`GuardState`], which is part of every snapshot.
+
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+use crate::Timestamp;
+use crate::config::{Config, StepLimit};
+use crate::decision::{Constraint, DecisionId, GuardStep, Stage};
+use crate::policy::View;
+use crate::telemetry::Quality;
+
+/// Most scalings that are remembered; older ones are merged, which only makes limits stricter.
+const SCALINGS_MAX: usize = 128;
+/// Most proposals that are remembered for stabilisation; see [`GuardState::note_proposal`].
+const PROPOSALS_MAX: usize = 256;
+/// The span over which changes of direction are counted.
+const FLAP_SPAN: Duration = Duration::from_secs(3_600);
+/// Windows that a scale-out has to show its effect in.
+const EFFICACY_WINDOWS: u32 = 5;
+/// Share by which latency must fall, or throughput or load must rise, to count as an effect.
+const EFFECT_SHARE: f64 = 0.10;
+
+/// What the guards remember.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct GuardState {
+    /// Scalings that were decided and not refused, oldest first.
+    scalings: VecDeque<Scaling>,
+    /// When the direction changed, oldest first; at most the budget.
+    flips: VecDeque<Timestamp>,
+    /// Proposals that no later one exceeds, oldest and highest first.
+    proposals: VecDeque<(Timestamp, u32)>,
+    /// What the last scale-out was meant to cure.
+    ailment: Option<Ailment>,
+    /// Scale-outs in a row without effect.
+    ineffective: u32,
+}
+
+/// One scaling.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Scaling {
+    id: DecisionId,
+    at: Timestamp,
+    from: u32,
+    to: u32,
+    /// It changed direction.
+    flipped: bool,
+}
+
+impl Scaling {
+    const fn is_out(&self) -> bool {
+        self.to > self.from
+    }
+}
+
+/// How things stood when replicas were added under a breach.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Ailment {
+    p95_ms: Option<f64>,
+    error_share: Option<f64>,
+    arrivals_per_s: Option<f64>,
+    completions_per_s: Option<f64>,
+    /// The scale-out was found to be without effect.
+    judged: bool,
+}
+
+impl Ailment {
+    fn of(view: &View<'_>) -> Self {
+        let traffic = view.window.traffic;
+        Self {
+            p95_ms: view
+                .window
+                .latencies
+                .map(|latencies| latencies.p95.as_millis()),
+            error_share: view.window.error_share(),
+            arrivals_per_s: traffic.map(|traffic| traffic.arrivals_per_s),
+            completions_per_s: traffic.and_then(|traffic| traffic.completions_per_s),
+            judged: false,
+        }
+    }
+
+    /// Whether something is better, or the load is another, than `before`.
+    fn differs_from(&self, before: &Self) -> bool {
+        let fell = |then: Option<f64>, now: Option<f64>| matches!((then, now), (Some(then), Some(now)) if now < then * (1.0 - EFFECT_SHARE));
+        let rose = |then: Option<f64>, now: Option<f64>| matches!((then, now), (Some(then), Some(now)) if now > then * (1.0 + EFFECT_SHARE));
+        fell(before.p95_ms, self.p95_ms)
+            || fell(before.error_share, self.error_share)
+            || rose(before.arrivals_per_s, self.arrivals_per_s)
+            || rose(before.completions_per_s, self.completions_per_s)
+            || before.p95_ms.is_none() && self.p95_ms.is_some()
+    }
+}
+
+/// The final count with each guard's part in it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Guarded {
+    pub(crate) replicas: u32,
+    pub(crate) guards: [GuardStep; Stage::COUNT],
+    pub(crate) binding: Constraint,
+}
+
+impl Guarded {
+    /// No guard ran: there is no count to start from.
+    pub(crate) fn idle(constraint: Constraint) -> Self {
+        let step = |stage| GuardStep {
+            stage,
+            before: 0,
+            after: 0,
+            constraint,
+        };
+        Self {
+            replicas: 0,
+            guards: Stage::ALL.map(step),
+            binding: constraint,
+        }
+    }
+}
+
+/// Runs the guards over `wanted`. Pure: what is remembered changes in the `note_` methods only.
+pub(crate) fn guard(view: &View<'_>, state: &GuardState, wanted: u32) -> Guarded {
+    let mut replicas = wanted;
+    let mut binding = Constraint::Unconstrained;
+    let guards = Stage::ALL.map(|stage| {
+        let before = replicas;
+        let (after, constraint) = match stage {
+            Stage::Doubt => doubt(view, before),
+            Stage::Health => health(view, before),
+            Stage::Efficacy => efficacy(view, state, before),
+            Stage::Stabilise => stabilise(view, state, before),
+            Stage::Rate => rate(view, state, before),
+            Stage::Flap => flap(view, state, before),
+            Stage::Bounds => bounds(view, state, before),
+        };
+        let constraint = if after == before {
+            Constraint::Unconstrained
+        } else {
+            constraint
+        };
+        if after != before {
+            binding = constraint;
+        }
+        replicas = after;
+        GuardStep {
+            stage,
+            before,
+            after,
+            constraint,
+        }
+    });
+    Guarded {
+        replicas,
+        guards,
+        binding,
+    }
+}
+
+/// Doubt never scales in.
+fn doubt(view: &View<'_>, wanted: u32) -> (u32, Constraint) {
+    match view.quality {
+        Quality::Doubtful(doubt) => (wanted.max(view.current), Constraint::Doubt(doubt)),
+        Quality::Trusted => (wanted, Constraint::Unconstrained),
+    }
+}
+
+/// Nothing is scaled in while it hurts, or before it is known what normal is.
+fn health(view: &View<'_>, wanted: u32) -> (u32, Constraint) {
+    let kept = wanted.max(view.current);
+    if view.signal.failing {
+        let error_share = view.window.error_share().unwrap_or(1.0);
+        return (kept, Constraint::Failing { error_share });
+    }
+    if let Some(breach) = view.signal.breach {
+        return (kept, Constraint::Breach(breach));
+    }
+    if view.estimate.is_none() {
+        return (kept, Constraint::Warmup);
+    }
+    if !view.signal.near {
+        return (kept, Constraint::AboveBand);
+    }
+    (wanted, Constraint::Unconstrained)
+}
+
+/// Scaling out that does not help stops until there is new evidence.
+fn efficacy(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
+    let attempts = state.ineffective;
+    if attempts >= view.config.efficacy_attempts() {
+        return (
+            wanted.min(view.current),
+            Constraint::Ineffective { attempts },
+        );
+    }
+    (wanted, Constraint::Unconstrained)
+}
+
+/// A scale-in goes no lower than the highest proposal of the stabilisation window.
+fn stabilise(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
+    let since = view.config.stabilisation_in();
+    let recent = |at: Timestamp| view.now.saturating_since(at) < since;
+    let highest = state
+        .proposals
+        .iter()
+        .find(|(at, _)| recent(*at))
+        .map(|(_, count)| *count);
+    match highest {
+        Some(replicas) if wanted < view.current => {
+            let held = wanted.max(replicas.min(view.current));
+            (held, Constraint::Stabilisation { replicas })
+        }
+        _ => (wanted, Constraint::Unconstrained),
+    }
+}
+
+/// Cooldown and step limit of the direction.
+fn rate(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
+    let current = view.current;
+    if wanted > current {
+        if let Some(last) = state.last_out() {
+            let until = last.at.saturating_add(view.config.cooldown_out());
+            if view.now < until {
+                return (current, Constraint::CooldownOut { until });
+            }
+        }
+        let most = state.most_after_step_out(view).max(current);
+        return (wanted.min(most), Constraint::StepOut { most });
+    }
+    if wanted < current {
+        if let Some(last) = state.scalings.back() {
+            let until = last.at.saturating_add(view.config.cooldown_in());
+            if view.now < until {
+                return (current, Constraint::CooldownIn { until });
+            }
+        }
+        let least = state.least_after_step_in(view).min(current);
+        return (wanted.max(least), Constraint::StepIn { least });
+    }
+    (wanted, Constraint::Unconstrained)
+}
+
+/// Changes of direction are rationed; with the ration spent only a breach may scale out.
+fn flap(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
+    let budget = view.config.flap_budget_per_hour();
+    let emergency = wanted > view.current && view.signal.breach.is_some();
+    if wanted == view.current || emergency || !state.would_flip(view.current, wanted) {
+        return (wanted, Constraint::Unconstrained);
+    }
+    let spent = state
+        .flips
+        .iter()
+        .filter(|at| view.now.saturating_since(**at) < FLAP_SPAN);
+    if spent.count() < budget as usize {
+        return (wanted, Constraint::Unconstrained);
+    }
+    let oldest = state
+        .flips
+        .iter()
+        .find(|at| view.now.saturating_since(**at) < FLAP_SPAN);
+    let until = oldest
+        .copied()
+        .unwrap_or(view.now)
+        .saturating_add(FLAP_SPAN);
+    (view.current, Constraint::FlapBudget { budget, until })
+}
+
+/// Fewest and most replicas. A count outside is corrected whatever the other guards held back,
+/// downwards within the step limit.
+fn bounds(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
+    let bounds = view.config.bounds();
+    if view.current > bounds.max() {
+        let least = state.least_after_step_in(view).min(view.current);
+        return (
+            bounds.max().max(least),
+            Constraint::OverMax { max: bounds.max() },
+        );
+    }
+    if wanted < bounds.min() {
+        return (bounds.min(), Constraint::BelowMin { min: bounds.min() });
+    }
+    (
+        wanted.min(bounds.max()),
+        Constraint::OverMax { max: bounds.max() },
+    )
+}
+
+impl GuardState {
+    /// Records what was proposed, for stabilisation. Keeps only proposals that no later one
+    /// exceeds, so the highest of any span is the first within it; when there are too many, the
+    /// oldest two become one that is as recent and as high as either.
+    pub(crate) fn note_proposal(&mut self, config: &Config, now: Timestamp, replicas: u32) {
+        let span = config.stabilisation_in();
+        while self
+            .proposals
+            .front()
+            .is_some_and(|(at, _)| now.saturating_since(*at) >= span)
+        {
+            self.proposals.pop_front();
+        }
+        while self
+            .proposals
+            .back()
+            .is_some_and(|(_, lower)| *lower <= replicas)
+        {
+            self.proposals.pop_back();
+        }
+        if self.proposals.len() == PROPOSALS_MAX
+            && let Some((_, highest)) = self.proposals.pop_front()
+            && let Some(next) = self.proposals.front_mut()
+        {
+            next.1 = highest;
+        }
+        self.proposals.push_back((now, replicas));
+    }
+
+    /// Records a scaling that was decided. It is taken as applied until it is refused.
+    pub(crate) fn note_scaling(&mut self, view: &View<'_>, id: DecisionId, to: u32) {
+        let from = view.current;
+        let flipped = self.would_flip(from, to);
+        if flipped {
+            let budget = view.config.flap_budget_per_hour() as usize;
+            while self.flips.len() >= budget.max(1) {
+                self.flips.pop_front();
+            }
+            self.flips.push_back(view.now);
+        }
+        if self.scalings.len() == SCALINGS_MAX
+            && let Some(oldest) = self.scalings.pop_front()
+            && let Some(next) = self.scalings.front_mut()
+        {
+            next.from = oldest.from;
+        }
+        self.scalings.push_back(Scaling {
+            id,
+            at: view.now,
+            from,
+            to,
+            flipped,
+        });
+        if to > from && view.signal.breach.is_some() {
+            self.ailment = Some(Ailment::of(view));
+        }
+    }
+
+    /// Forgets a scaling that was refused: it starts no cooldown and spends no budget.
+    pub(crate) fn forget_scaling(&mut self, id: DecisionId) -> bool {
+        let Some(index) = self.scalings.iter().rposition(|scaling| scaling.id == id) else {
+            return false;
+        };
+        if let Some(refused) = self.scalings.remove(index)
+            && refused.flipped
+        {
+            self.flips.retain(|at| *at != refused.at);
+        }
+        self.ailment = None;
+        true
+    }
+
+    /// Judges whether the last scale-out under a breach helped. Called once a window, after its
+    /// decision.
+    pub(crate) fn note_effect(&mut self, view: &View<'_>) {
+        let Some(before) = &mut self.ailment else {
+            return;
+        };
+        let now = Ailment::of(view);
+        let healed = view.signal.breach.is_none() && view.quality.is_trusted();
+        if healed {
+            self.ineffective = 0;
+            self.ailment = None;
+        } else if now.differs_from(before) {
+            // Milder, or another load: new evidence, and what comes next is held against it.
+            self.ineffective = 0;
+            *before = now;
+        } else if view.settled_windows >= EFFICACY_WINDOWS && !before.judged {
+            self.ineffective = self.ineffective.saturating_add(1);
+            before.judged = true;
+        }
+    }
+
+    /// How many replicas the last scaling ordered, and when.
+    pub(crate) fn last_order(&self) -> Option<(Timestamp, u32)> {
+        self.scalings.back().map(|scaling| (scaling.at, scaling.to))
+    }
+
+    fn last_out(&self) -> Option<&Scaling> {
+        self.scalings.iter().rev().find(|scaling| scaling.is_out())
+    }
+
+    fn would_flip(&self, from: u32, to: u32) -> bool {
+        self.scalings
+            .back()
+            .is_some_and(|last| to != from && last.is_out() != (to > from))
+    }
+
+    /// The most that the step limit of scaling out allows now.
+    fn most_after_step_out(&self, view: &View<'_>) -> u32 {
+        let limit = view.config.step_out();
+        let added = self.moved_within(view, limit, true);
+        let start = view.current.saturating_sub(added);
+        start.saturating_add(step(start, limit))
+    }
+
+    /// The least that the step limit of scaling in allows now.
+    fn least_after_step_in(&self, view: &View<'_>) -> u32 {
+        let limit = view.config.step_in();
+        let removed = self.moved_within(view, limit, false);
+        let start = view.current.saturating_add(removed);
+        start.saturating_sub(step(start, limit))
+    }
+
+    /// Replicas moved in one direction within the limit's period.
+    fn moved_within(&self, view: &View<'_>, limit: StepLimit, out: bool) -> u32 {
+        let recent = self.scalings.iter().filter(|scaling| {
+            scaling.is_out() == out && view.now.saturating_since(scaling.at) < limit.period
+        });
+        recent.fold(0, |sum, scaling| {
+            sum.saturating_add(scaling.from.abs_diff(scaling.to))
+        })
+    }
+}
+
+/// The larger of the limit's count and its percentage of `start`, rounded down.
+fn step(start: u32, limit: StepLimit) -> u32 {
+    let share = u64::from(start) * u64::from(limit.percent) / 100;
+    limit.replicas.max(u32::try_from(share).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,831 @@
+//! The state machine: one event in, exactly one step out.
+//!
+//! ```text
+//!                  Observe: calm, a second opinion may help
+//!       +--------+ ---------------------------------------> +-----------+
+//!       |  idle  |                                          | consulting|
+//!       +--------+ <--------------------------------------- +-----------+
+//!         |    ^     Advise | Wake at the deadline |          |    ^
+//! Observe |    |     Observe: breach        => Decide         |    | Observe: calm
+//!         +----+                                              +----+ => Await
+//!        => Decide
+//! ```
+//!
+//! Nothing but this happens here: what is normal, what is wanted and what is allowed are decided in
+//! `baseline`, `policy` and `guard`.
+
+use core::time::Duration;
+
+use crate::Timestamp;
+use crate::advice::{self, Advice, AdvisorFault, Verdict};
+use crate::baseline::{Baseline, Estimate, Evidence, Quarantine, QuarantinedBaseline};
+use crate::config::{Config, ReplicaBounds, Thresholds};
+use crate::decision::{Action, Constraint, Decision, DecisionId, Derivation, Origin};
+use crate::gateway::{AdviceGate, Gateway, Permit};
+use crate::guard::{GuardState, Guarded, guard};
+use crate::policy::{Heuristic, NoSignal, Policy, Proposal, View};
+use crate::signal::{Signal, Yardstick};
+use crate::snapshot::{RestoreError, Snapshot};
+use crate::telemetry::{Quality, Window};
+
+/// What can happen to a planner. `S` is the policy's own observation.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Event<S = NoSignal> {
+    /// The advisor answered, or did not.
+    Advise(ConsultationId, Result<Advice, AdvisorFault>),
+    /// A window of telemetry is complete.
+    Observe(Window),
+    /// What became of a decision. Leaving it out is safe: applied is assumed.
+    Settle(DecisionId, Outcome),
+    /// An observation of the policy's own kind.
+    Signal(S),
+    /// Time passed. Useful at [`Planner::next_wake`], harmless earlier.
+    Wake,
+}
+
+/// What became of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It was carried out, or will be.
+    Apply,
+    /// It was refused: it starts no cooldown and spends no budget.
+    Refuse,
+}
+
+/// What to do about an event.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[must_use]
+#[non_exhaustive]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a step is used once and not stored in bulk"
+)]
+pub enum Step {
+    /// Ask the advisor; the fallback is ready should it not answer.
+    Consult(Consultation),
+    /// Carry this out.
+    Decide(Decision),
+    /// Nothing to do.
+    Idle(Idle),
+}
+
+/// Why there is nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Idle {
+    /// The advisor's answer, or its deadline, will decide for this window too.
+    Await(ConsultationId),
+    /// Woken before there was something to do.
+    Early,
+    /// Taken note of.
+    Note,
+    /// A repeated or older window, an answer nobody waits for, or an unknown decision.
+    Stale,
+}
+
+/// Number of a consultation; rises with every one, across restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ConsultationId(u64);
+
+impl ConsultationId {
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// A question to the advisor, with the decision that stands if it is not answered.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[must_use]
+#[non_exhaustive]
+pub struct Consultation {
+    /// Its number; the answer carries it.
+    pub id: ConsultationId,
+    /// What the advisor is shown.
+    pub brief: Brief,
+    /// When the answer is no longer awaited.
+    pub deadline: Timestamp,
+    /// What is decided without an answer, as things stand now. Its number is not taken yet.
+    pub fallback: Decision,
+}
+
+/// What the advisor is shown: numbers only.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Brief {
+    /// p95 of the window in milliseconds, when it has one.
+    pub p95_ms: Option<f64>,
+    /// What is normal, when that is known.
+    pub estimate: Option<Estimate>,
+    /// p95 ÷ baseline median.
+    pub ratio: Option<f64>,
+    /// (p95 − baseline median) ÷ σ.
+    pub z: Option<f64>,
+    /// Replicas that serve.
+    pub ready: u32,
+    /// Replicas that are ready or ordered.
+    pub current: u32,
+    /// Whether scaling out is cooling down.
+    pub cooling_out: bool,
+    /// Whether scaling in is cooling down.
+    pub cooling_in: bool,
+    /// Near-baseline windows in a row.
+    pub near_streak: u32,
+    /// Fewest and most replicas.
+    pub bounds: ReplicaBounds,
+    /// The thresholds in force.
+    pub thresholds: Thresholds,
+    /// The band that the advisor may choose from.
+    pub floor: u32,
+    /// The upper end of that band.
+    pub ceiling: u32,
+}
+
+/// What a planner remembers between events, apart from its parts' own state.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Tally {
+    pub(crate) now: Timestamp,
+    /// The window under decision.
+    pub(crate) window: Option<Window>,
+    /// It has taught policy and baseline. That happens once, after its decision, or when the next
+    /// window comes.
+    pub(crate) taught: bool,
+    /// The runs of windows that ended before it.
+    pub(crate) before: Streaks,
+    /// The runs of windows with it.
+    pub(crate) streaks: Streaks,
+    pub(crate) next_decision: u64,
+    pub(crate) next_consultation: u64,
+    pub(crate) open: Option<Open>,
+    pub(crate) advised: Option<(Thresholds, Timestamp)>,
+    pub(crate) last_consulted: Option<(Timestamp, ConsultKey)>,
+    pub(crate) last_tick: Option<Timestamp>,
+}
+
+/// Runs of windows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Streaks {
+    near: u32,
+    settled: u32,
+    suspect: bool,
+}
+
+/// A consultation under way.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Open {
+    id: ConsultationId,
+    deadline: Timestamp,
+    snapshot_current: u32,
+}
+
+/// What has to change before the advisor is asked the same again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct ConsultKey {
+    floor: u32,
+    preferred: u32,
+    ceiling: u32,
+    current: u32,
+}
+
+/// Decides how many replicas a service should run.
+///
+/// The parts that make an opinion are type parameters with generic defaults: the policy `P`, the
+/// baseline `B`, the advice gate `G`. The guards are not among them.
+///
+/// The run loop of an embedder:
+///
+/// 1. build a [`Config`], a policy and a planner, or restore one from a snapshot;
+/// 2. when a window is complete, or at [`Planner::next_wake`], call [`Planner::step`];
+/// 3. on [`Step::Decide`] carry the target out, write the journal, report with [`Event::Settle`];
+/// 4. on [`Step::Consult`] ask the advisor, report with [`Event::Advise`]; whatever happens to it,
+///    the fallback in hand has passed the guards;
+/// 5. take a snapshot whenever it suits: a restored planner goes on with the same next step.
+///
+/// Without an advisor [`Planner::decide`] is all there is.
+///
+/// ```
+/// use core::time::Duration;
+/// use planner_core::{Planner, ReplicaBounds, Timestamp, Window};
+///
+/// let mut planner = Planner::heuristic(ReplicaBounds::new(1, 8)?);
+/// let at = |seconds| Timestamp::from_origin(Duration::from_secs(seconds));
+/// let window = Window::probes(at(0), at(3), &[21.0; 40], 0, 2)?;
+/// let decision = planner.decide(at(3), &window);
+/// assert_eq!(decision.target(), None);
+/// assert_eq!(decision.to_string(), "#1 hold 2: warming up");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Planner<P: Policy = Heuristic, B = QuarantinedBaseline, G = Gateway> {
+    config: Config,
+    policy: P,
+    state: P::State,
+    baseline: B,
+    gate: G,
+    permit: Option<Permit>,
+    guards: GuardState,
+    tally: Tally,
+}
+
+impl Planner {
+    /// A planner with the default policy and default settings within `bounds`.
+    pub fn heuristic(bounds: ReplicaBounds) -> Self {
+        let config = Config::builder(bounds).build();
+        Self::new(
+            config.unwrap_or_else(|_| unreachable!("the defaults are valid")),
+            Heuristic,
+        )
+    }
+}
+
+impl<P: Policy> Planner<P> {
+    /// A planner with `policy`, the quarantined baseline and the real gateway.
+    pub fn new(config: Config, policy: P) -> Self {
+        let baseline = QuarantinedBaseline::new(&config);
+        let gate = Gateway::new(&config.advice().cloned().unwrap_or_default(), config.seed());
+        Self::with_parts(config, policy, baseline, gate)
+    }
+
+    /// A planner that goes on from `snapshot`.
+    ///
+    /// # Errors
+    ///
+    /// [`RestoreError`] when the snapshot is of another format or another policy.
+    pub fn restore(
+        config: Config,
+        policy: P,
+        snapshot: Snapshot<P::State>,
+    ) -> Result<Self, RestoreError> {
+        let gate = Gateway::new(&config.advice().cloned().unwrap_or_default(), config.seed());
+        Self::restore_with_gate(config, policy, gate, snapshot)
+    }
+}
+
+impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
+    /// A planner of these parts, which has seen nothing yet.
+    pub fn with_parts(config: Config, policy: P, baseline: B, gate: G) -> Self {
+        let state = policy.initial_state();
+        let tally = Tally {
+            now: Timestamp::ORIGIN,
+            window: None,
+            taught: false,
+            before: Streaks::default(),
+            streaks: Streaks::default(),
+            next_decision: 1,
+            next_consultation: 1,
+            open: None,
+            advised: None,
+            last_consulted: None,
+            last_tick: None,
+        };
+        let guards = GuardState::default();
+        Self {
+            config,
+            policy,
+            state,
+            baseline,
+            gate,
+            permit: None,
+            guards,
+            tally,
+        }
+    }
+
+    /// A planner that goes on from `snapshot`, with a gate of the caller's choice.
+    ///
+    /// # Errors
+    ///
+    /// [`RestoreError`] when the snapshot is of another format or another policy.
+    pub fn restore_with_gate(
+        config: Config,
+        policy: P,
+        mut gate: G,
+        snapshot: Snapshot<P::State, B>,
+    ) -> Result<Self, RestoreError> {
+        snapshot.check(policy.name(), policy.version())?;
+        gate.restore(snapshot.gate);
+        let permit = snapshot.tally.open.as_ref().map(|_| Permit(()));
+        Ok(Self {
+            config,
+            policy,
+            state: snapshot.state,
+            baseline: snapshot.baseline,
+            gate,
+            permit,
+            guards: snapshot.guards,
+            tally: snapshot.tally,
+        })
+    }
+
+    /// Everything that is needed to go on elsewhere: the restored planner's next step is this
+    /// one's. An open consultation goes along.
+    pub fn snapshot(&self) -> Snapshot<P::State, B> {
+        Snapshot {
+            version: Snapshot::<(), ()>::VERSION,
+            policy: self.policy.name().into(),
+            policy_version: self.policy.version(),
+            state: self.state.clone(),
+            baseline: self.baseline.clone(),
+            gate: self.gate.state(),
+            guards: self.guards.clone(),
+            tally: self.tally.clone(),
+        }
+    }
+
+    /// The configuration.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The policy.
+    pub const fn policy(&self) -> &P {
+        &self.policy
+    }
+
+    /// What is normal; `None` while warming up.
+    pub fn estimate(&self) -> Option<Estimate> {
+        self.baseline.estimate(&self.config)
+    }
+
+    /// When to send [`Event::Wake`] at the latest; `None` when only a window matters.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        let deadline = self.tally.open.as_ref().map(|open| open.deadline);
+        let tick = self.policy.period().and_then(|period| {
+            self.tally.window.as_ref()?;
+            Some(
+                self.tally
+                    .last_tick
+                    .map_or(self.tally.now, |last| last.saturating_add(period)),
+            )
+        });
+        match (deadline, tick) {
+            (Some(deadline), Some(tick)) => Some(deadline.min(tick)),
+            (deadline, tick) => deadline.or(tick),
+        }
+    }
+
+    /// Takes one event, gives one step. Never panics, never blocks; O(log n) in the length of the
+    /// baseline for finding, O(n) moves of eight bytes for keeping it sorted.
+    ///
+    /// A `now` before the last one counts as the last one.
+    pub fn step(&mut self, now: Timestamp, event: Event<P::Signal>) -> Step {
+        let now = self.advance(now);
+        match event {
+            Event::Observe(window) => self.observe(now, window),
+            Event::Advise(id, answer) => self.advise(now, id, answer),
+            Event::Wake => self.wake(now),
+            Event::Settle(id, outcome) => self.settle(id, outcome),
+            Event::Signal(signal) => {
+                self.policy.absorb(now, signal, &mut self.state);
+                Step::Idle(Idle::Note)
+            }
+        }
+    }
+
+    /// The simple path: one window in, one decision out, no advisor asked.
+    ///
+    /// A window that was seen already holds, and says so. An open consultation is closed.
+    pub fn decide(&mut self, now: Timestamp, window: &Window) -> Decision {
+        let now = self.advance(now);
+        self.close(now, Err(AdvisorFault::Timeout));
+        if !self.accept(now, window.clone()) {
+            return self.without_target(now, window, Constraint::StaleWindow);
+        }
+        self.conclude(now, None)
+    }
+
+    fn advance(&mut self, now: Timestamp) -> Timestamp {
+        self.tally.now = self.tally.now.max(now);
+        self.tally.now
+    }
+
+    /// Makes `window` the one under decision, unless it is a repeated or older one.
+    fn accept(&mut self, now: Timestamp, window: Window) -> bool {
+        if let Some(last) = &self.tally.window {
+            if window.seq <= last.seq || window.end <= last.end {
+                return false;
+            }
+            if let Some(judged) = self.judge(now) {
+                self.teach(now, &judged, judged.current);
+            }
+        }
+        self.tally.window = Some(window);
+        self.tally.taught = false;
+        self.tally.before = self.tally.streaks;
+        true
+    }
+
+    fn observe(&mut self, now: Timestamp, window: Window) -> Step {
+        if !self.accept(now, window) {
+            return Step::Idle(Idle::Stale);
+        }
+        if self.policy.period().is_some() {
+            return Step::Idle(Idle::Note);
+        }
+        let Some(parts) = self.judge(now) else {
+            return Step::Decide(self.conclude(now, None));
+        };
+        if let Some(id) = self.tally.open.as_ref().map(|open| open.id) {
+            if parts.signal.breach.is_none() {
+                return Step::Idle(Idle::Await(id));
+            }
+            self.close(now, Err(AdvisorFault::Timeout));
+            return Step::Decide(self.conclude(now, Some(Verdict::Overtaken)));
+        }
+        if let Some(consultation) = self.consult(now, &parts) {
+            return Step::Consult(consultation);
+        }
+        Step::Decide(self.conclude(now, None))
+    }
+
+    fn advise(
+        &mut self,
+        now: Timestamp,
+        id: ConsultationId,
+        answer: Result<Advice, AdvisorFault>,
+    ) -> Step {
+        let Some(open) = self.tally.open.clone().filter(|open| open.id == id) else {
+            return Step::Idle(Idle::Stale);
+        };
+        self.close(now, answer.as_ref().map(|_| ()).map_err(|fault| *fault));
+        if now > open.deadline {
+            return Step::Decide(self.conclude_missed(now, AdvisorFault::Timeout));
+        }
+        let advice = match answer {
+            Ok(advice) => advice,
+            Err(fault) => return Step::Decide(self.conclude_missed(now, fault)),
+        };
+        let ttl = self
+            .config
+            .advice()
+            .map_or(Duration::ZERO, |advice| advice.thresholds_ttl);
+        if let Some(advised) = advice.thresholds
+            && let Some(tightened) = advice::tighten(self.config.thresholds(), advised)
+        {
+            self.tally.advised = Some((tightened, now.saturating_add(ttl)));
+        }
+        // The replicas are no longer those that the question was about: the answer is not either.
+        if self.committed(now) != Some(open.snapshot_current) {
+            return Step::Decide(self.conclude_missed(now, AdvisorFault::Timeout));
+        }
+        Step::Decide(self.conclude_advised(now, &advice))
+    }
+
+    fn wake(&mut self, now: Timestamp) -> Step {
+        if self
+            .tally
+            .open
+            .as_ref()
+            .is_some_and(|open| now >= open.deadline)
+        {
+            self.close(now, Err(AdvisorFault::Timeout));
+            return Step::Decide(self.conclude_missed(now, AdvisorFault::Timeout));
+        }
+        let due = match (self.policy.period(), self.tally.last_tick) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(period), Some(last)) => now >= last.saturating_add(period),
+        };
+        if due && self.tally.window.is_some() {
+            self.tally.last_tick = Some(now);
+            return Step::Decide(self.conclude(now, None));
+        }
+        Step::Idle(Idle::Early)
+    }
+
+    fn settle(&mut self, id: DecisionId, outcome: Outcome) -> Step {
+        let known = id.0 < self.tally.next_decision;
+        if known && outcome == Outcome::Refuse {
+            self.guards.forget_scaling(id);
+        }
+        Step::Idle(if known { Idle::Note } else { Idle::Stale })
+    }
+
+    /// Closes the open consultation, if there is one.
+    fn close(&mut self, now: Timestamp, result: Result<(), AdvisorFault>) {
+        self.tally.open = None;
+        if let Some(permit) = self.permit.take() {
+            self.gate.settle(now, permit, result);
+        }
+    }
+
+    /// Replicas that are ready or ordered; `None` when unknown.
+    ///
+    /// Where the source does not count starting replicas, the last order is taken as being carried
+    /// out while the start-up allowance lasts.
+    fn committed(&self, now: Timestamp) -> Option<u32> {
+        let window = self.tally.window.as_ref()?;
+        let ready = window.ready?;
+        if let Some(starting) = window.starting {
+            return Some(ready.saturating_add(starting));
+        }
+        let allowance = self.config.startup_allowance();
+        match self.guards.last_order() {
+            Some((at, ordered)) if now.saturating_since(at) < allowance => Some(ordered),
+            _ => Some(ready),
+        }
+    }
+
+    /// The thresholds in force.
+    fn thresholds(&self, now: Timestamp) -> Thresholds {
+        match self.tally.advised {
+            Some((advised, until)) if now < until => advised,
+            _ => self.config.thresholds(),
+        }
+    }
+
+    /// Judges the window under decision; `None` when there is no count to start from.
+    fn judge(&self, now: Timestamp) -> Option<Judged> {
+        let window = self.tally.window.as_ref()?;
+        let current = self.committed(now)?;
+        let estimate = self.baseline.estimate(&self.config);
+        let active = self.thresholds(now);
+        let before = self.tally.before;
+        let suspect_before = before.suspect;
+        let yardstick = Yardstick {
+            config: &self.config,
+            active,
+            estimate,
+            suspect_before,
+        };
+        let signal = Signal::assess(window, &yardstick);
+        let all_ready = window.ready.is_some_and(|ready| ready >= current);
+        Some(Judged {
+            quality: window.quality(now, &self.config),
+            estimate,
+            thresholds: active,
+            signal,
+            current,
+            ready: window.ready.unwrap_or(0),
+            streaks: Streaks {
+                near: if signal.near {
+                    before.near.saturating_add(1)
+                } else {
+                    0
+                },
+                settled: if all_ready {
+                    before.settled.saturating_add(1)
+                } else {
+                    0
+                },
+                suspect: signal.suspect,
+            },
+        })
+    }
+
+    /// Opens a consultation when one may matter and may be made.
+    fn consult(&mut self, now: Timestamp, judged: &Judged) -> Option<Consultation> {
+        let advice = self.config.advice()?;
+        let (timeout, heartbeat) = (advice.timeout, advice.heartbeat);
+        if judged.signal.breach.is_some() {
+            return None;
+        }
+        let window = self.tally.window.clone()?;
+        let view = judged.view(now, &self.config, &window);
+        let proposal = self.policy.propose(&view, &self.state);
+        let key = ConsultKey {
+            floor: proposal.floor,
+            preferred: proposal.preferred,
+            ceiling: proposal.ceiling,
+            current: judged.current,
+        };
+        let known = self
+            .tally
+            .last_consulted
+            .is_some_and(|(at, asked)| asked == key && now.saturating_since(at) < heartbeat);
+        // Two targets that differ only before the guards are one target.
+        let choice = guard(&view, &self.guards, proposal.floor).replicas
+            != guard(&view, &self.guards, proposal.ceiling).replicas;
+        if !proposal.consult || known || !choice {
+            return None;
+        }
+        self.permit = Some(self.gate.admit(now).ok()?);
+        let id = ConsultationId(self.tally.next_consultation);
+        self.tally.next_consultation = self.tally.next_consultation.saturating_add(1);
+        self.tally.last_consulted = Some((now, key));
+        let deadline = now.saturating_add(timeout);
+        let brief = self.brief(&view, &proposal);
+        let fallback = self.draft(now, &view, proposal, None);
+        let snapshot_current = judged.current;
+        self.tally.open = Some(Open {
+            id,
+            deadline,
+            snapshot_current,
+        });
+        Some(Consultation {
+            id,
+            brief,
+            deadline,
+            fallback,
+        })
+    }
+
+    fn brief(&self, view: &View<'_>, proposal: &Proposal) -> Brief {
+        let more = guard(view, &self.guards, view.current.saturating_add(1));
+        let fewer = guard(view, &self.guards, view.current.saturating_sub(1));
+        Brief {
+            p95_ms: view
+                .window
+                .latencies
+                .map(|latencies| latencies.p95.as_millis()),
+            estimate: view.estimate,
+            ratio: view.signal.ratio,
+            z: view.signal.z,
+            ready: view.ready,
+            current: view.current,
+            cooling_out: matches!(more.binding, Constraint::CooldownOut { .. }),
+            cooling_in: matches!(fewer.binding, Constraint::CooldownIn { .. }),
+            near_streak: view.near_streak,
+            bounds: self.config.bounds(),
+            thresholds: view.thresholds,
+            floor: proposal.floor,
+            ceiling: proposal.ceiling,
+        }
+    }
+
+    /// Decides on the window at hand without advice; `verdict` says why there is none.
+    fn conclude(&mut self, now: Timestamp, verdict: Option<Verdict>) -> Decision {
+        self.conclude_with(now, |proposal, _, _| {
+            (proposal.preferred, Origin::Policy, verdict)
+        })
+    }
+
+    fn conclude_missed(&mut self, now: Timestamp, fault: AdvisorFault) -> Decision {
+        self.conclude(now, Some(Verdict::Missed(fault)))
+    }
+
+    fn conclude_advised(&mut self, now: Timestamp, advice: &Advice) -> Decision {
+        self.conclude_with(now, |proposal, current, in_breach| {
+            let (target, verdict) = advice::apply(advice, proposal, current, in_breach);
+            let origin = if target == proposal.preferred {
+                Origin::Policy
+            } else {
+                Origin::Advisor
+            };
+            (target, origin, Some(verdict))
+        })
+    }
+
+    /// Proposes, merges, guards, then learns.
+    fn conclude_with(
+        &mut self,
+        now: Timestamp,
+        merge: impl FnOnce(&Proposal, u32, bool) -> (u32, Origin, Option<Verdict>),
+    ) -> Decision {
+        let Some(window) = self.tally.window.clone() else {
+            let empty = Window::builder(0, now, now).build();
+            let window = empty.unwrap_or_else(|_| unreachable!("an empty window is valid"));
+            return self.without_target(now, &window, Constraint::ReplicasUnknown);
+        };
+        let Some(judged) = self.judge(now) else {
+            return self.without_target(now, &window, Constraint::ReplicasUnknown);
+        };
+        let view = judged.view(now, &self.config, &window);
+        let proposal = self.policy.propose(&view, &self.state);
+        let in_breach = judged.signal.breach.is_some();
+        let (wanted, origin, verdict) = merge(&proposal, judged.current, in_breach);
+        let mut decision = self.draft(now, &view, proposal, Some((wanted, origin, verdict)));
+        self.tally.next_decision = self.tally.next_decision.saturating_add(1);
+
+        let target = decision.target().unwrap_or(judged.current);
+        self.guards.note_proposal(&self.config, now, wanted);
+        decision.derivation.quarantine = self.teach(now, &judged, target);
+        if target != judged.current {
+            let view = judged.view(now, &self.config, &window);
+            self.guards.note_scaling(&view, decision.id, target);
+            self.tally.streaks.settled = 0;
+        }
+        decision
+    }
+
+    /// A decision as it would be made now; nothing is remembered yet.
+    fn draft(
+        &self,
+        now: Timestamp,
+        view: &View<'_>,
+        proposal: Proposal,
+        merged: Option<(u32, Origin, Option<Verdict>)>,
+    ) -> Decision {
+        let alone = (proposal.preferred, Origin::Policy, None);
+        let (wanted, origin, advice) = merged.unwrap_or(alone);
+        let Guarded {
+            replicas,
+            guards,
+            binding,
+        } = guard(view, &self.guards, wanted);
+        let action = if replicas == view.current {
+            Action::Hold
+        } else {
+            Action::Scale { to: replicas }
+        };
+        Decision {
+            id: DecisionId(self.tally.next_decision),
+            at: now,
+            action,
+            origin,
+            derivation: Derivation {
+                window: view.window.clone(),
+                quality: view.quality,
+                estimate: view.estimate,
+                quarantine: None,
+                thresholds: view.thresholds,
+                signal: view.signal,
+                current: Some(view.current),
+                proposal,
+                advice,
+                guards,
+                binding,
+            },
+        }
+    }
+
+    /// A hold without a target: there is nothing to compare one with.
+    fn without_target(&mut self, now: Timestamp, window: &Window, why: Constraint) -> Decision {
+        let id = DecisionId(self.tally.next_decision);
+        self.tally.next_decision = self.tally.next_decision.saturating_add(1);
+        let Guarded {
+            guards, binding, ..
+        } = Guarded::idle(why);
+        Decision {
+            id,
+            at: now,
+            action: Action::Hold,
+            origin: Origin::Policy,
+            derivation: Derivation {
+                window: window.clone(),
+                quality: window.quality(now, &self.config),
+                estimate: self.estimate(),
+                quarantine: None,
+                thresholds: self.thresholds(now),
+                signal: Signal::default(),
+                current: None,
+                proposal: Proposal::exactly(0),
+                advice: None,
+                guards,
+                binding,
+            },
+        }
+    }
+
+    /// Lets the window teach guards, policy and baseline, once. Returns why the baseline
+    /// quarantined it, if it did.
+    fn teach(&mut self, now: Timestamp, judged: &Judged, target: u32) -> Option<Quarantine> {
+        if core::mem::replace(&mut self.tally.taught, true) {
+            return None;
+        }
+        let window = self.tally.window.as_ref()?;
+        let view = judged.view(now, &self.config, window);
+        self.tally.streaks = judged.streaks;
+        self.guards.note_effect(&view);
+        self.policy.learn(&view, target, &mut self.state);
+        let evidence = Evidence::new(window, judged.quality, judged.signal);
+        self.baseline.observe(&self.config, &evidence)
+    }
+}
+
+/// A judged window, without borrowing from the planner.
+#[derive(Clone, Copy, Debug)]
+struct Judged {
+    quality: Quality,
+    estimate: Option<Estimate>,
+    thresholds: Thresholds,
+    signal: Signal,
+    current: u32,
+    ready: u32,
+    streaks: Streaks,
+}
+
+impl Judged {
+    const fn view<'a>(&self, now: Timestamp, config: &'a Config, window: &'a Window) -> View<'a> {
+        View {
+            now,
+            config,
+            thresholds: self.thresholds,
+            window,
+            quality: self.quality,
+            estimate: self.estimate,
+            signal: self.signal,
+            current: self.current,
+            ready: self.ready,
+            near_streak: self.streaks.near,
+            settled_windows: self.streaks.settled,
+        }
+    }
+}

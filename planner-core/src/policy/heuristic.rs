@@ -1,0 +1,499 @@
+//! The default policy: proportional steps out, proven or reversible steps in.
+//!
+//! Out: under a breach the count follows the evidence at hand, first what a replica is known to
+//! carry, then how far arrivals exceed answers, then how far the latency is beyond its limit. In
+//! calm it follows the learned capacity before latency suffers.
+//!
+//! In: where traffic is known, the load is projected onto fewer replicas and compared with what a
+//! replica has carried. Where it is not, one replica less is an experiment: watched, undone at
+//! once if the signal leaves the band, and remembered.
+//!
+//! It opens no door to act: bounds, cooldowns and budgets are the guards' business.
+
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+use super::{NoSignal, Policy, Proposal, Reason, View};
+use crate::Timestamp;
+use crate::signal::Breach;
+use crate::telemetry::Traffic;
+
+/// Windows over which the arrival rate is averaged at most.
+const RATE_WINDOWS: usize = 5;
+/// Window counts whose mean may show that the capacity is used up, each with the Poisson standard
+/// deviations that it must do so by: a shorter look needs a stronger signal.
+const BUSY_LOOKS: [(usize, f64); 3] = [(1, 2.5), (3, 1.5), (RATE_WINDOWS, 1.0)];
+/// Share of the learned capacity from which the replicas are busy.
+const BUSY_SHARE: f64 = 0.9;
+/// Poisson standard deviations that a projection onto fewer replicas adds to the mean.
+const PROJECTION_SIGMAS: f64 = 2.0;
+/// A backlog should be worked off within this many seconds.
+const BACKLOG_DRAIN_S: f64 = 5.0;
+/// Most that one window's arrivals ÷ completions may multiply the count by.
+const SATURATION_FACTOR_MAX: f64 = 4.0;
+/// Most that the latency alone may multiply the count by.
+const LATENCY_FACTOR_MAX: f64 = 2.0;
+/// Windows that a scale-out gets to work off the backlog before the breach asks for one more.
+const SETTLE_WINDOWS: u32 = 4;
+/// From this many baselines on an advisor may bring a scale-out forward.
+const ELEVATED_RATIO: f64 = 1.5;
+/// From this many σ on an advisor may bring a scale-out forward.
+const ELEVATED_Z: f64 = 3.0;
+/// Load from which a learned floor applies, as a share of the load it was learned at.
+const FLOOR_LOAD_SHARE: f64 = 0.9;
+/// Most times the wait of a learned floor doubles.
+const FLOOR_DOUBLINGS_MAX: u32 = 10;
+/// Most replicas that arithmetic may ask for; the bounds are the guards' business.
+const REPLICAS_MAX: f64 = 1e6;
+
+/// The default policy. See the module's text for what it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "it has no settings: all are in `Config`")]
+pub struct Heuristic;
+
+/// What the default policy remembers.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct HeuristicState {
+    /// The last windows with known traffic, oldest first.
+    recent: VecDeque<Load>,
+    /// The most requests per second that one replica answered, and whether it was then used up:
+    /// only then is it a capacity.
+    throughput_per_s: f64,
+    used_up: bool,
+    /// The highest mean load per replica that stayed in the band.
+    proven_per_s: f64,
+    /// Fewer replicas than this were not enough.
+    floor: Option<LearnedFloor>,
+    /// The last scale-in, while it is watched.
+    watched: Option<Watched>,
+}
+
+/// One window's load.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Load {
+    seconds: f64,
+    arrivals_per_s: f64,
+    ready: u32,
+    /// All of `ready` served the whole window, within the band.
+    steady_and_near: bool,
+}
+
+/// The least count that was enough, at a load.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct LearnedFloor {
+    replicas: u32,
+    arrivals_per_s: Option<f64>,
+    until: Timestamp,
+    times: u32,
+}
+
+/// A scale-in that may turn out to have been wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Watched {
+    from: u32,
+    /// Nothing but calm spoke for it.
+    experiment: bool,
+    /// The windows before this one were already out of the band.
+    strayed: bool,
+}
+
+impl Policy for Heuristic {
+    type Signal = NoSignal;
+    type State = HeuristicState;
+
+    fn name(&self) -> &'static str {
+        "heuristic"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn initial_state(&self) -> HeuristicState {
+        HeuristicState::default()
+    }
+
+    fn propose(&self, view: &View<'_>, state: &HeuristicState) -> Proposal {
+        if let Some(breach) = view.signal.breach {
+            return scale_out(view, state, breach);
+        }
+        if let Some(undo) = undo(view, state) {
+            return undo;
+        }
+        if let Some(out) = busy(view, state) {
+            return out;
+        }
+        if view.estimate.is_none() {
+            return Proposal::exactly(view.current).because(Reason::Warmup);
+        }
+        scale_in(view, state).unwrap_or_else(|| hold(view))
+    }
+
+    fn learn(&self, view: &View<'_>, target: u32, state: &mut HeuristicState) {
+        learn_floor(view, state);
+        watch(view, target, state);
+        learn_load(view, state);
+    }
+}
+
+/// More replicas, by the best evidence there is.
+fn scale_out(view: &View<'_>, state: &HeuristicState, breach: Breach) -> Proposal {
+    let current = view.current;
+    let serving = f64::from(view.ready.max(1));
+    let target_share = view.config.target_utilisation();
+    let traffic = view.window.traffic;
+    let mut needed = state.busy_replicas(view).unwrap_or(0);
+    if let (Some(traffic), Some(capacity)) = (traffic, state.capacity_per_s()) {
+        let backlog_per_s = f64::from(traffic.in_flight.unwrap_or(0)) / BACKLOG_DRAIN_S;
+        let demand_per_s = traffic.arrivals_per_s + backlog_per_s;
+        needed = needed.max(replicas_for(demand_per_s, target_share * capacity));
+    } else if let (Some(traffic), true) = (traffic, state.proven_per_s > 0.0) {
+        needed = needed.max(replicas_for(traffic.arrivals_per_s, state.proven_per_s));
+    }
+    if let Breach::Saturation {
+        arrivals_per_s,
+        completions_per_s,
+    } = breach
+    {
+        let factor = (arrivals_per_s / completions_per_s).min(SATURATION_FACTOR_MAX);
+        needed = needed.max(replicas_for(serving * factor, target_share));
+    }
+    if traffic.is_none() {
+        let limit = view.thresholds.up_ratio;
+        let ratio = view.signal.ratio.unwrap_or(limit);
+        let factor = (ratio / limit).clamp(1.0, LATENCY_FACTOR_MAX);
+        needed = needed.max(replicas_for(serving * factor, 1.0));
+    }
+    let proposal = |preferred| {
+        Proposal::band(preferred, preferred, view.config.bounds().max())
+            .because(Reason::Demand(breach))
+    };
+    if needed > current {
+        return proposal(needed);
+    }
+    if view.pending() > 0 {
+        return proposal(current).because(Reason::Pending {
+            replicas: view.pending(),
+        });
+    }
+    if view.settled_windows < SETTLE_WINDOWS {
+        return proposal(current).because(Reason::Settling {
+            windows: view.settled_windows,
+        });
+    }
+    proposal(current.saturating_add(1))
+}
+
+/// Back to where a scale-in started from, when it left the band.
+fn undo(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
+    let watched = state.watched.filter(|watched| watched.experiment)?;
+    let strays = view.strays_certainly() || (view.strays() && watched.strayed);
+    (strays && watched.from > view.current)
+        .then(|| Proposal::exactly(watched.from).because(Reason::Undo { to: watched.from }))
+}
+
+/// More replicas before latency suffers, by the learned capacity.
+fn busy(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
+    let needed = state.busy_replicas(view)?;
+    let capacity = state.capacity_per_s()? * f64::from(view.current.max(1));
+    let utilisation = view.window.traffic?.arrivals_per_s / capacity;
+    Some(
+        Proposal::band(view.current, needed, needed)
+            .because(Reason::Busy { utilisation })
+            .consulting(),
+    )
+}
+
+/// Fewer replicas: proven where traffic is known, an experiment elsewhere.
+fn scale_in(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
+    if view.near_streak < view.config.low_windows() || !view.quality.is_trusted() {
+        return None;
+    }
+    let current = view.current;
+    let least = state.floor_replicas(view).unwrap_or(0);
+    let fewer = |preferred: u32, reason| {
+        let proposal = Proposal::band(preferred, preferred, current)
+            .because(reason)
+            .consulting();
+        if preferred == least && least > 0 {
+            proposal.because(Reason::LearnedFloor { replicas: least })
+        } else {
+            proposal
+        }
+    };
+    if let Some((needed, limit_per_s)) = state.projected_replicas(view) {
+        let needed = needed.max(least);
+        if needed < current {
+            let per_replica_per_s = view.window.traffic?.arrivals_per_s / f64::from(needed.max(1));
+            return Some(fewer(
+                needed,
+                Reason::Projection {
+                    per_replica_per_s,
+                    limit_per_s,
+                },
+            ));
+        }
+        if state.used_up {
+            return None;
+        }
+    }
+    let untested = state.watched.is_none() && current.saturating_sub(1) >= least;
+    (untested && current > view.config.bounds().min()).then(|| {
+        fewer(
+            current.saturating_sub(1),
+            Reason::Experiment { from: current },
+        )
+    })
+}
+
+/// As it is; an advisor may bring a scale-out forward when the signal is elevated.
+fn hold(view: &View<'_>) -> Proposal {
+    let current = view.current;
+    let ratio = view.signal.ratio.unwrap_or(0.0);
+    if view.signal.early {
+        let more = current.saturating_add(1);
+        return Proposal::band(current, more, more)
+            .because(Reason::Elevated { ratio })
+            .consulting();
+    }
+    let elevated = ratio >= ELEVATED_RATIO || view.signal.z.unwrap_or(0.0) >= ELEVATED_Z;
+    if elevated && view.quality.is_trusted() {
+        return Proposal::band(current, current, current.saturating_add(1))
+            .because(Reason::Elevated { ratio })
+            .consulting();
+    }
+    Proposal::exactly(current).because(Reason::Calm)
+}
+
+/// Remembers that a scale-in was wrong.
+fn learn_floor(view: &View<'_>, state: &mut HeuristicState) {
+    let undone = undo(view, state).is_some();
+    let Some(watched) = state
+        .watched
+        .filter(|_| undone || view.signal.breach.is_some())
+    else {
+        return;
+    };
+    let times = state
+        .floor
+        .map_or(0, |floor| floor.times)
+        .min(FLOOR_DOUBLINGS_MAX);
+    let wait = view
+        .config
+        .cooldown_in()
+        .max(view.config.stabilisation_in());
+    let doubled = wait.checked_mul(2 << times).unwrap_or(Duration::MAX);
+    state.floor = Some(LearnedFloor {
+        replicas: view.current.saturating_add(1).min(watched.from),
+        arrivals_per_s: state
+            .mean_per_s(RATE_WINDOWS, view.load())
+            .map(|(mean, _)| mean),
+        until: view.now.saturating_add(doubled),
+        times: times + 1,
+    });
+    state.watched = None;
+}
+
+/// Starts and ends the watch over a scale-in.
+fn watch(view: &View<'_>, target: u32, state: &mut HeuristicState) {
+    if target < view.current {
+        let proven = state
+            .projected_replicas(view)
+            .is_some_and(|(needed, _)| needed <= target);
+        state.watched = Some(Watched {
+            from: view.current,
+            experiment: !proven,
+            strayed: false,
+        });
+        return;
+    }
+    let settled = view.settled_windows > SETTLE_WINDOWS.max(view.config.low_windows());
+    match &mut state.watched {
+        Some(_) if settled && view.signal.near => state.watched = None,
+        Some(watched) => watched.strayed = view.strays(),
+        None => {}
+    }
+}
+
+/// Learns what a replica carries.
+fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
+    let Some(load) = view.load() else {
+        state.recent.clear();
+        return;
+    };
+    let steady = state
+        .recent
+        .back()
+        .is_some_and(|last| last.ready == load.ready)
+        && view.pending() == 0
+        && view.settled_windows > 1
+        && view.quality.is_trusted();
+    let load = Load {
+        steady_and_near: steady && view.signal.near,
+        ..load
+    };
+    let completions_per_s = view
+        .window
+        .traffic
+        .and_then(|traffic| traffic.completions_per_s);
+    if let (true, Some(completions_per_s)) = (steady, completions_per_s) {
+        let per_replica_per_s = completions_per_s / f64::from(load.ready.max(1));
+        let hurts_by_load = matches!(
+            view.signal.breach,
+            Some(
+                Breach::Saturation { .. }
+                    | Breach::Timeouts { .. }
+                    | Breach::Ratio { .. }
+                    | Breach::Deviation { .. }
+            )
+        );
+        if hurts_by_load {
+            state.throughput_per_s = state.throughput_per_s.max(per_replica_per_s);
+            state.used_up = true;
+        }
+    }
+    if state.recent.len() == RATE_WINDOWS {
+        state.recent.pop_front();
+    }
+    state.recent.push_back(load);
+    let proven = state.recent.len() == RATE_WINDOWS
+        && state
+            .recent
+            .iter()
+            .all(|past| past.steady_and_near && past.ready == load.ready);
+    if proven && let Some((mean, _)) = mean_per_s(state.recent.iter()) {
+        let per_replica_per_s = mean / f64::from(load.ready.max(1));
+        state.proven_per_s = state.proven_per_s.max(per_replica_per_s);
+        // What was carried cannot be above the capacity.
+        state.throughput_per_s = state.throughput_per_s.max(per_replica_per_s);
+    }
+}
+
+impl HeuristicState {
+    /// Requests per second that one replica can answer; `None` until one was used up.
+    fn capacity_per_s(&self) -> Option<f64> {
+        (self.used_up && self.throughput_per_s > 0.0).then_some(self.throughput_per_s)
+    }
+
+    /// Mean arrivals per second over the last `windows`, the present one included, and the
+    /// seconds that it is a mean over.
+    fn mean_per_s(&self, windows: usize, present: Option<Load>) -> Option<(f64, f64)> {
+        let present = present?;
+        let past = self.recent.iter().rev().take(windows.saturating_sub(1));
+        mean_per_s(past.chain(core::iter::once(&present)))
+    }
+
+    /// Replicas that the learned capacity asks for, when the current ones are surely busy.
+    fn busy_replicas(&self, view: &View<'_>) -> Option<u32> {
+        let capacity = self.capacity_per_s()?;
+        let trusted_per_s = (BUSY_SHARE * capacity).max(self.proven_per_s);
+        let limit_per_s = trusted_per_s * f64::from(view.current);
+        let mut surely_per_s = 0.0_f64;
+        for (windows, sigmas) in BUSY_LOOKS {
+            let (mean, seconds) = self.mean_per_s(windows, view.load())?;
+            surely_per_s = surely_per_s.max(mean - sigmas * poisson_sigma(mean, seconds));
+        }
+        let per_replica_per_s = view.config.target_utilisation() * capacity;
+        let needed = replicas_for(surely_per_s, per_replica_per_s);
+        (surely_per_s > limit_per_s).then(|| needed.max(view.current.saturating_add(1)))
+    }
+
+    /// Replicas that are enough for the present load by what a replica has carried, and what it is
+    /// trusted with.
+    fn projected_replicas(&self, view: &View<'_>) -> Option<(u32, f64)> {
+        let (mean, seconds) = self.mean_per_s(RATE_WINDOWS, view.load())?;
+        let by_proof = (self.proven_per_s > 0.0)
+            .then(|| (replicas_for(mean, self.proven_per_s), self.proven_per_s));
+        let by_capacity = self.capacity_per_s().map(|capacity| {
+            let limit_per_s = view.config.target_utilisation() * capacity;
+            let surely = mean + PROJECTION_SIGMAS * poisson_sigma(mean, seconds);
+            (replicas_for(surely, limit_per_s), limit_per_s)
+        });
+        match (by_proof, by_capacity) {
+            (Some(proof), Some(capacity)) => Some(if proof.0 < capacity.0 {
+                proof
+            } else {
+                capacity
+            }),
+            (proof, capacity) => proof.or(capacity),
+        }
+    }
+
+    /// The least count that was enough at a load like this, while that is remembered.
+    fn floor_replicas(&self, view: &View<'_>) -> Option<u32> {
+        let floor = self.floor.filter(|floor| view.now < floor.until)?;
+        let lighter = match (
+            floor.arrivals_per_s,
+            self.mean_per_s(RATE_WINDOWS, view.load()),
+        ) {
+            (Some(learned_at), Some((mean, _))) => mean < FLOOR_LOAD_SHARE * learned_at,
+            _ => false,
+        };
+        (!lighter).then_some(floor.replicas)
+    }
+}
+
+impl View<'_> {
+    /// The load of the window, where it is known.
+    fn load(&self) -> Option<Load> {
+        let Traffic { arrivals_per_s, .. } = self.window.traffic?;
+        let seconds = self.window.length().as_secs_f64();
+        (seconds > 0.0).then_some(Load {
+            seconds,
+            arrivals_per_s,
+            ready: self.ready,
+            steady_and_near: false,
+        })
+    }
+
+    /// Whether the p95 is outside the near-baseline band.
+    fn strays(&self) -> bool {
+        self.window.latencies.is_some() && !self.signal.near
+    }
+
+    /// Whether the p95 is outside the band even at the lower end of its confidence interval.
+    fn strays_certainly(&self) -> bool {
+        let (Some(estimate), Some(latencies)) = (self.estimate, self.window.latencies) else {
+            return false;
+        };
+        let band_ms = estimate.band_high_ms(self.config, self.thresholds);
+        latencies.p95_at_least().as_millis() > band_ms
+    }
+}
+
+/// Mean arrivals per second, weighted by length, and the total length in seconds.
+fn mean_per_s<'a>(loads: impl Iterator<Item = &'a Load>) -> Option<(f64, f64)> {
+    let (mut requests, mut seconds) = (0.0, 0.0);
+    for load in loads {
+        requests += load.arrivals_per_s * load.seconds;
+        seconds += load.seconds;
+    }
+    (seconds > 0.0).then(|| (requests / seconds, seconds))
+}
+
+/// Standard deviation of a rate that was counted over `seconds`.
+fn poisson_sigma(mean_per_s: f64, seconds: f64) -> f64 {
+    libm::sqrt(mean_per_s / seconds)
+}
+
+/// The least count at which each carries at most `limit`.
+fn replicas_for(load: f64, limit: f64) -> u32 {
+    let exact = if load <= 0.0 {
+        0.0
+    } else {
+        libm::ceil(load / limit).min(REPLICAS_MAX)
+    };
+    // A limit of zero gives infinity, which the minimum has bounded; nothing gives NaN.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0 to 1e6"
+    )]
+    let replicas = exact as u32;
+    replicas
+}
