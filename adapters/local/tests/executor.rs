@@ -227,7 +227,7 @@ async fn a_program_that_does_not_exist_is_named_and_not_tried_in_a_loop() {
     let executor = executor(template, balancer(), |_| ());
     executor.scale_to(5).await.expect("accepted");
     until("a start failed", || executor.last_start_error().is_some()).await;
-    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let error = executor.last_start_error().expect("kept");
     let (number, rest) = error.split_once(": ").expect("a number");
     let number: u32 = number
@@ -426,7 +426,7 @@ async fn a_replica_that_ignores_sigterm_is_killed_and_its_children_too() {
     // The shell answers the health check through a helper that it starts in its own group.
     let this = std::env::current_exe().expect("this binary");
     let script = format!(
-        "trap '' TERM; {} --exact helper_replica --ignored --nocapture <&0 & \
+        "exec 3<&0; trap '' TERM; {} --exact helper_replica --ignored --nocapture <&3 & \
          while true; do sleep 0.05; done",
         this.display()
     );
