@@ -21,7 +21,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use planner_ports::{Router, RouterError};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -128,9 +128,7 @@ impl LoadBalancer {
             address: listen,
             cause,
         };
-        let listener = std::net::TcpListener::bind(listen).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let listener = TcpListener::from_std(listener).map_err(failed)?;
+        let listener = open(listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let in_flight_max = settings.max_in_flight_per_backend;
         let shared = Arc::new(Shared {
@@ -228,6 +226,21 @@ impl Router for LoadBalancer {
         Ok(self.shared.dispatcher.idle_by(backend, latest).await)
     }
 }
+
+/// A socket that listens on `address`.
+fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?; // a restart need not wait for old connections to be forgotten
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Connections that the kernel holds until they are accepted; with fewer a burst of clients would
+/// lose packets and wait a second each.
+const BACKLOG: u32 = 4_096;
 
 /// The side that clients connect to.
 struct Server {

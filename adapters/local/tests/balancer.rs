@@ -192,6 +192,85 @@ async fn a_connection_kept_for_reuse_and_closed_by_the_backend_fails_no_request(
 }
 
 #[tokio::test]
+async fn a_reused_connection_that_closes_instead_of_answering_is_replaced_by_a_new_one() {
+    let listener = tokio::net::TcpListener::bind(LOOPBACK)
+        .await
+        .expect("a free port");
+    let backend = listener.local_addr().expect("an address");
+    let server = tokio::spawn(async move {
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        let mut heads = Vec::new();
+        for reused in [true, false] {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut head = [0; 1_024];
+            let read = stream.read(&mut head).await.expect("a request");
+            heads.push(read);
+            stream.write_all(answer).await.expect("answered");
+            if reused {
+                // The next request is received, and then the connection closes.
+                heads.push(stream.read(&mut head).await.expect("a request"));
+            }
+        }
+        heads
+    });
+    let balancer = balancer(|_| ());
+    balancer.route(&[backend]).await.expect("routed");
+    assert_eq!(get(balancer.local_addr()).await.0, 200);
+    assert_eq!(get(balancer.local_addr()).await.0, 200);
+    let heads = server.await.expect("no panic");
+    assert!(
+        heads.iter().all(|read| *read > 0),
+        "three requests were received: {heads:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_may_not_be_sent_twice_is_not() {
+    let listener = tokio::net::TcpListener::bind(LOOPBACK)
+        .await
+        .expect("a free port");
+    let backend = listener.local_addr().expect("an address");
+    let requests = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = Arc::clone(&requests);
+    let server = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut head = [0; 1_024];
+            let read = stream.read(&mut head).await.expect("a request");
+            counted.fetch_add(u32::from(read > 0), Ordering::SeqCst);
+        }
+    });
+    let balancer = balancer(|_| ());
+    balancer.route(&[backend]).await.expect("routed");
+    let stream = tokio::net::TcpStream::connect(balancer.local_addr()).await;
+    let mut stream = stream.expect("it listens");
+    let head = b"POST /pay HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    stream.write_all(head).await.expect("sent");
+    let (status, text) = finish(stream).await;
+    assert_eq!(status, 502, "{text}");
+    assert!(
+        text.ends_with("the backend broke off before it answered\n"),
+        "{text}"
+    );
+    assert_eq!(requests.load(Ordering::SeqCst), 1);
+    server.abort();
+}
+
+#[tokio::test]
+async fn a_dropped_balancer_frees_its_port() {
+    let balancer = balancer(|_| ());
+    let address = balancer.local_addr();
+    let waiting = begin_get(address).await;
+    until("the request waits", || balancer.queued() == 1).await;
+    drop(balancer);
+    assert_eq!(finish(waiting).await.0, 0);
+    until("the port is free", || {
+        std::net::TcpListener::bind(address).is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_silent_backend_is_a_timeout_and_no_latency() {
     let backend = Backend::with_gate(0).await;
     let balancer = balancer(|settings| settings.upstream_timeout = Duration::from_millis(50));
