@@ -1,2 +1,24 @@
-//! x
-fn main() {}
+//! The toy service alone: see `planner_examples_local::app`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use planner_examples_local::app::{Args, run};
+
+/// A toy web service with a real, finite capacity.
+#[derive(Parser)]
+#[command(name = "app")]
+struct Program {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn main() -> ExitCode {
+    match run(&Program::parse().args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("app: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
