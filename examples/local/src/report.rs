@@ -5,7 +5,7 @@
 //!
 //! Not for comparing runs, and not for measuring anything: every figure is given.
 
-mod axis;
+pub(crate) mod axis;
 mod charts;
 mod page;
 mod svg;

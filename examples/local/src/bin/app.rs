@@ -1,5 +1,6 @@
 //! The toy service alone: see `planner_examples_local::app`.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
     match run(&Program::parse().args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("app: {error}");
+            let _reader_is_gone = writeln!(std::io::stderr(), "app: {error}");
             ExitCode::FAILURE
         }
     }

@@ -116,7 +116,7 @@ pub(super) fn format_time(t_s: f64, duration_s: f64) -> String {
 }
 
 /// `45 ms`, `1.2 s`.
-pub(super) fn format_ms(ms: f64) -> String {
+pub(crate) fn format_ms(ms: f64) -> String {
     if ms.abs() >= 1_000.0 {
         format!("{} s", format_number(ms / 1_000.0))
     } else {
@@ -125,7 +125,7 @@ pub(super) fn format_ms(ms: f64) -> String {
 }
 
 /// Three significant digits or all whole ones, thousands parted by commas.
-pub(super) fn format_number(value: f64) -> String {
+pub(crate) fn format_number(value: f64) -> String {
     let decimals = match value.abs() {
         large if large >= 100.0 => 0,
         medium if medium >= 10.0 => 1,
@@ -166,7 +166,7 @@ fn grouped(digits: &str) -> String {
 }
 
 /// A share as per cent: `0 %`, `0.03 %`, `12.5 %`.
-pub(super) fn format_percent(share: f64) -> String {
+pub(crate) fn format_percent(share: f64) -> String {
     format!("{} %", format_number(share * 100.0))
 }
 
@@ -217,7 +217,7 @@ mod tests {
             scale,
             Scale::Linear {
                 low: 0.0,
-                high: 1.2
+                high: 1.0
             }
         );
         assert_eq!(Scale::for_latency(std::iter::empty()), scale);

@@ -176,7 +176,11 @@ impl Chart {
     }
 
     fn x(&self, t_s: f64) -> f64 {
-        let share = (t_s / self.duration_s).clamp(0.0, 1.0);
+        let share = if t_s.is_nan() {
+            0.0
+        } else {
+            (t_s / self.duration_s).clamp(0.0, 1.0)
+        };
         LEFT + share * (WIDTH - LEFT - RIGHT)
     }
 
@@ -222,6 +226,9 @@ impl Chart {
     }
 
     fn level(&mut self, class: &str, value: f64, label: &str) {
+        if !value.is_finite() {
+            return;
+        }
         let y = self.y(value);
         self.svg.line(class, (LEFT, y), (WIDTH - RIGHT, y));
         let text_class = format!("tick {class}-label");
@@ -309,7 +316,7 @@ impl Chart {
                 text(window)
             );
             self.svg.rect("hover", (left, TOP), size, &tooltip);
-            left = right;
+            left = left.max(right);
         }
     }
 }
