@@ -88,7 +88,10 @@ pub trait AdviceGate: fmt::Debug {
 
 /// A gate without an advisor behind it: always closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "it has no settings: all are in `Config`")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "it has no settings: all are in `Config`"
+)]
 pub struct ClosedGate;
 
 impl AdviceGate for ClosedGate {

@@ -48,7 +48,10 @@ const REPLICAS_MAX: f64 = 1e6;
 
 /// The default policy. See the module's text for what it does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "it has no settings: all are in `Config`")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "it has no settings: all are in `Config`"
+)]
 pub struct Heuristic;
 
 /// What the default policy remembers.

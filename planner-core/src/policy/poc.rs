@@ -182,7 +182,10 @@ impl PocSettings {
 
 /// The proof of concept's heuristic as a [`Policy`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "it has no settings: all are in `Config`")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "it has no settings: all are in `Config`"
+)]
 pub struct Poc;
 
 /// Whether each recent window was near, oldest first.

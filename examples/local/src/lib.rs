@@ -1,0 +1,27 @@
+//! planner on one machine: the programs around the planner that make a run measurable.
+//!
+//! - [`app`]: a toy web service with a real, finite capacity.
+//! - [`scenario`]: the load of a run as one line of text.
+//! - [`loadgen`]: an open-loop load generator that never waits for an answer before it sends.
+//! - [`score`]: what the run cost its users, and what it would have cost at the very least.
+//! - [`report`]: the run as one self-contained HTML page.
+//! - [`view`]: the run as it happens, in a terminal.
+//!
+//! Nothing here is part of planner itself: no crate that decides anything depends on it.
+
+#![allow(
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    reason = "this package is never published: its only users are its own programs"
+)]
+
+pub mod app;
+pub mod loadgen;
+pub mod program;
+pub mod quickstart;
+pub mod report;
+pub mod scenario;
+pub mod score;
+pub mod view;
+
+mod open_files;

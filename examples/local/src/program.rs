@@ -1,0 +1,82 @@
+//! How every program of this package begins and ends: one line per error, exit 2.
+
+use std::fmt::Display;
+use std::io::Read as _;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use tokio::sync::oneshot;
+
+/// Exit code of wrong usage and of what the program could not do.
+const EXIT_ERROR: u8 = 2;
+
+/// The command line, or the exit code after help or an error of one line.
+///
+/// # Errors
+///
+/// The code to exit with: 0 after `--help` and `--version`, 2 after wrong usage.
+pub fn parse<P: Parser>() -> Result<P, ExitCode> {
+    P::try_parse().map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _reader_is_gone = error.print();
+            ExitCode::SUCCESS
+        }
+        _ => {
+            let text = error.to_string();
+            let first = text.split("\n\n").next().unwrap_or_default();
+            let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
+            eprintln!("{line}; see --help");
+            ExitCode::from(EXIT_ERROR)
+        }
+    })
+}
+
+/// The exit code of a program that ended with `result`; an error is told in one line.
+pub fn finish<E, T>(name: &str, result: Result<T, E>) -> ExitCode
+where
+    E: Display,
+{
+    match result {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            let line = error
+                .to_string()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ");
+            eprintln!("{name}: {line}");
+            ExitCode::from(EXIT_ERROR)
+        }
+    }
+}
+
+/// Resolves when standard input has ended; never, when nobody asked for that.
+pub(crate) fn parent_gone(is_wanted: bool) -> Result<impl Future<Output = ()>, std::io::Error> {
+    let (gone, is_gone) = oneshot::channel::<()>();
+    // A thread of its own: the runtime would wait for a read of its pool before it ends.
+    let watch = move || {
+        let mut ignored = [0; 256];
+        while std::io::stdin()
+            .read(&mut ignored)
+            .is_ok_and(|length| length > 0)
+        {}
+        drop(gone);
+    };
+    let watcher = if is_wanted {
+        Some(
+            std::thread::Builder::new()
+                .stack_size(64 * 1024)
+                .spawn(watch)?,
+        )
+    } else {
+        drop(watch);
+        None
+    };
+    Ok(async move {
+        if watcher.is_none() {
+            std::future::pending::<()>().await;
+        }
+        let _sender_dropped = is_gone.await;
+    })
+}

@@ -1,0 +1,16 @@
+//! The main job on one machine: a real service under real load, scaled by the real planner.
+//!
+//! Starts replicas of the toy service as child processes, a load balancer in front of them and an
+//! open-loop load, runs the planner on what the balancer measures, and writes down everything:
+//! journal, request log, `run.json`, `report.html`. Not for production: the pieces it wires are.
+
+mod args;
+mod folder;
+mod outcome;
+mod policy;
+mod recorder;
+mod run;
+
+pub use args::{Args, Plan, UsageError};
+pub use policy::{PolicyName, UnknownPolicy};
+pub use run::{QuickstartError, run};
