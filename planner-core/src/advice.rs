@@ -24,10 +24,7 @@ const RATIO_GAP_MIN: f64 = 1.25;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "the three actions of the advice schema"
-)]
+#[expect(clippy::exhaustive_enums, reason = "the three actions of the advice schema")]
 pub enum AdvisedAction {
     /// Leave it.
     Noop,
@@ -63,17 +60,8 @@ impl Advice {
     /// ```
     pub fn new(action: AdvisedAction, reason: &str) -> Self {
         let legible = |letter: &char| !letter.is_control() && !is_format_character(*letter);
-        let reason = reason
-            .chars()
-            .filter(legible)
-            .take(REASON_CHARS_MAX)
-            .collect();
-        Self {
-            action,
-            replicas: None,
-            thresholds: None,
-            reason,
-        }
+        let reason = reason.chars().filter(legible).take(REASON_CHARS_MAX).collect();
+        Self { action, replicas: None, thresholds: None, reason }
     }
 
     /// The same advice with an absolute target.
@@ -165,11 +153,7 @@ pub enum Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Clamped {
-                wanted,
-                taken,
-                reason,
-            } => {
+            Self::Clamped { wanted, taken, reason } => {
                 write!(f, "wanted {wanted}, the band allows {taken}: \"{reason}\"")
             }
             Self::Missed(fault) => write!(f, "none: {fault}"),
@@ -203,24 +187,13 @@ pub(crate) fn apply(
             return (proposal.preferred, Verdict::Rejected { action, replicas });
         }
     };
-    let floor = if in_breach {
-        proposal.preferred
-    } else {
-        proposal.floor
-    };
+    let floor = if in_breach { proposal.preferred } else { proposal.floor };
     let taken = wanted.min(proposal.ceiling).max(floor);
     let reason = advice.reason.clone();
     if taken == wanted {
         (taken, Verdict::Taken { taken, reason })
     } else {
-        (
-            taken,
-            Verdict::Clamped {
-                wanted,
-                taken,
-                reason,
-            },
-        )
+        (taken, Verdict::Clamped { wanted, taken, reason })
     }
 }
 
@@ -275,57 +248,23 @@ mod tests {
         let up = Advice::new(AdvisedAction::ScaleUp, "").to_replicas(2);
         let (target, verdict) = apply(&up, &band(3, 5, 6), 4, false);
         assert_eq!(target, 5);
-        assert_eq!(
-            verdict,
-            Verdict::Rejected {
-                action: AdvisedAction::ScaleUp,
-                replicas: 2
-            }
-        );
+        assert_eq!(verdict, Verdict::Rejected { action: AdvisedAction::ScaleUp, replicas: 2 });
     }
 
     #[test]
     fn noop_refuses_a_scale_in_that_the_policy_prefers() {
-        assert_eq!(
-            apply(
-                &Advice::new(AdvisedAction::Noop, ""),
-                &band(3, 3, 4),
-                4,
-                false
-            )
-            .0,
-            4
-        );
+        assert_eq!(apply(&Advice::new(AdvisedAction::Noop, ""), &band(3, 3, 4), 4, false).0, 4);
     }
 
     #[test]
     fn advised_thresholds_only_tighten() {
-        let operator = Thresholds {
-            up_ratio: 8.0,
-            down_ratio: 1.1,
-            up_z: 6.0,
-        };
-        let loose = Thresholds {
-            up_ratio: 1e15,
-            down_ratio: 9.0,
-            up_z: 99.0,
-        };
+        let operator = Thresholds { up_ratio: 8.0, down_ratio: 1.1, up_z: 6.0 };
+        let loose = Thresholds { up_ratio: 1e15, down_ratio: 9.0, up_z: 99.0 };
         assert_eq!(tighten(operator, loose), Some(operator));
-        let tight = Thresholds {
-            up_ratio: 0.0,
-            down_ratio: -3.0,
-            up_z: 0.0,
-        };
-        let floor = Thresholds {
-            up_ratio: 1.5,
-            down_ratio: 1.0,
-            up_z: 3.0,
-        };
+        let tight = Thresholds { up_ratio: 0.0, down_ratio: -3.0, up_z: 0.0 };
+        let floor = Thresholds { up_ratio: 1.5, down_ratio: 1.0, up_z: 3.0 };
         assert_eq!(tighten(operator, tight), Some(floor));
-        let nonsense = Thresholds {
-            up_ratio: f64::NAN,
-            ..operator
-        };
+        let nonsense = Thresholds { up_ratio: f64::NAN, ..operator };
         assert_eq!(tighten(operator, nonsense), None);
     }
 

@@ -35,9 +35,7 @@ pub struct Estimate {
 impl Estimate {
     /// An estimate with the σ floors of `config` applied. `None` unless both are latencies.
     pub fn new(median_ms: f64, sigma_ms: f64, config: &Config) -> Option<Self> {
-        let floor = config
-            .sigma_floor_ms()
-            .max(median_ms * config.sigma_floor_share());
+        let floor = config.sigma_floor_ms().max(median_ms * config.sigma_floor_share());
         Some(Self {
             median: Latency::from_millis(median_ms)?,
             sigma: Latency::from_millis(sigma_ms.max(floor).min(Latency::MAX_MS))?,
@@ -50,12 +48,7 @@ impl Estimate {
     /// ratio stays finite.
     pub fn ratio(&self, millis: f64) -> f64 {
         let median = self.median.as_millis();
-        millis
-            / if median > 0.0 {
-                median
-            } else {
-                self.sigma.as_millis()
-            }
+        millis / if median > 0.0 { median } else { self.sigma.as_millis() }
     }
 
     /// `millis` in σ above the median.
@@ -117,11 +110,7 @@ pub struct Evidence<'a> {
 impl<'a> Evidence<'a> {
     /// Puts the parts together.
     pub const fn new(window: &'a Window, quality: Quality, signal: Signal) -> Self {
-        Self {
-            window,
-            quality,
-            signal,
-        }
+        Self { window, quality, signal }
     }
 
     /// Why this window may not teach what is normal; `None` when it may.
@@ -155,10 +144,7 @@ pub trait Baseline: Clone + fmt::Debug + PartialEq {
 /// The default baseline: rolling median and MAD over the reference, with quarantine.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(
-    feature = "serde",
-    serde(try_from = "RawQuarantined", into = "RawQuarantined")
-)]
+#[cfg_attr(feature = "serde", serde(try_from = "RawQuarantined", into = "RawQuarantined"))]
 pub struct QuarantinedBaseline {
     reference: RollingMedian,
     newest: Option<Timestamp>,
@@ -240,11 +226,7 @@ impl Baseline for QuarantinedBaseline {
         }
         let sigma_ms = SIGMA_PER_MAD * self.reference.mad()?;
         let estimate = Estimate::new(self.reference.median()?, sigma_ms, config)?;
-        Some(Estimate {
-            windows,
-            newest: self.newest,
-            ..estimate
-        })
+        Some(Estimate { windows, newest: self.newest, ..estimate })
     }
 
     fn observe(&mut self, config: &Config, evidence: &Evidence<'_>) -> Option<Quarantine> {
@@ -301,10 +283,7 @@ impl TryFrom<RawQuarantined> for QuarantinedBaseline {
     fn try_from(raw: RawQuarantined) -> Result<Self, BaselineError> {
         let capacity = raw.capacity as usize;
         if !(3..=100_000).contains(&capacity) || raw.reference_ms.len() > capacity {
-            return Err(BaselineError {
-                windows: raw.reference_ms.len(),
-                capacity,
-            });
+            return Err(BaselineError { windows: raw.reference_ms.len(), capacity });
         }
         let mut reference = RollingMedian::new(capacity);
         for latency in raw.reference_ms {
@@ -314,9 +293,7 @@ impl TryFrom<RawQuarantined> for QuarantinedBaseline {
         Ok(Self {
             reference,
             newest: raw.newest,
-            shift: shift
-                .map(|(replicas, latency)| (replicas, latency.as_millis()))
-                .collect(),
+            shift: shift.map(|(replicas, latency)| (replicas, latency.as_millis())).collect(),
         })
     }
 }
@@ -409,10 +386,7 @@ mod tests {
         for _ in 0..10_000 {
             assert_eq!(feed(&mut baseline, 400.0, 2), Some(Quarantine::Breach));
         }
-        assert_eq!(
-            baseline.estimate(&config()).map(|estimate| estimate.median),
-            before
-        );
+        assert_eq!(baseline.estimate(&config()).map(|estimate| estimate.median), before);
     }
 
     #[test]
@@ -464,9 +438,6 @@ mod tests {
 
     #[test]
     fn a_quiet_reference_has_the_floor_as_sigma() {
-        assert_eq!(
-            warm().estimate(&config()).expect("warm").sigma.as_millis(),
-            4.0
-        );
+        assert_eq!(warm().estimate(&config()).expect("warm").sigma.as_millis(), 4.0);
     }
 }

@@ -102,10 +102,7 @@ impl TryFrom<RawBounds> for ReplicaBounds {
 /// replicas at the period's beginning (the rule of the Kubernetes HPA with `selectPolicy: Max`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a plain triple that people write out"
-)]
+#[expect(clippy::exhaustive_structs, reason = "a plain triple that people write out")]
 pub struct StepLimit {
     /// At least this many replicas may be added or removed per period; 1 or more.
     pub replicas: u32,
@@ -122,10 +119,7 @@ pub struct StepLimit {
 /// [`advice`](crate::advice).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a plain triple that advice and settings share"
-)]
+#[expect(clippy::exhaustive_structs, reason = "a plain triple that advice and settings share")]
 pub struct Thresholds {
     /// A p95 of this many baselines is a breach (`ALPHA_UP`); from 1.1 to 1000.
     pub up_ratio: f64,
@@ -138,10 +132,7 @@ pub struct Thresholds {
 /// How the advisor may be asked.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "plain settings with a documented default"
-)]
+#[expect(clippy::exhaustive_structs, reason = "plain settings with a documented default")]
 pub struct AdviceConfig {
     /// Least time between two calls: 60 s divided by `LLM_RPM`, so that half a call a minute fits.
     /// From 10 ms to one day.
@@ -235,11 +226,7 @@ impl Config {
         ConfigBuilder {
             raw: RawConfig {
                 bounds,
-                thresholds: Thresholds {
-                    up_ratio: 8.0,
-                    down_ratio: 1.10,
-                    up_z: 6.0,
-                },
+                thresholds: Thresholds { up_ratio: 8.0, down_ratio: 1.10, up_z: 6.0 },
                 band_sigmas: 2.5,
                 deviation_ratio_min: 2.0,
                 low_windows: 3,
@@ -255,16 +242,8 @@ impl Config {
                 cooldown_out: Duration::from_secs(15),
                 cooldown_in: Duration::from_secs(60),
                 stabilisation_in: Duration::from_secs(120),
-                step_out: StepLimit {
-                    replicas: 4,
-                    percent: 100,
-                    period: Duration::from_secs(15),
-                },
-                step_in: StepLimit {
-                    replicas: 1,
-                    percent: 25,
-                    period: Duration::from_secs(60),
-                },
+                step_out: StepLimit { replicas: 4, percent: 100, period: Duration::from_secs(15) },
+                step_in: StepLimit { replicas: 1, percent: 25, period: Duration::from_secs(60) },
                 flap_budget_per_hour: 6,
                 efficacy_attempts: 3,
                 startup_allowance: Duration::from_secs(60),
@@ -552,69 +531,24 @@ fn check_ranges(raw: &RawConfig) -> Result<(), ConfigError> {
         ("band_sigmas", raw.band_sigmas, 0.0, 100.0),
         ("deviation_ratio_min", raw.deviation_ratio_min, 1.0, 100.0),
         ("low_windows", f64::from(raw.low_windows), 1.0, 1_000.0),
-        (
-            "baseline_windows",
-            f64::from(raw.baseline_windows),
-            3.0,
-            100_000.0,
-        ),
-        (
-            "warmup_windows",
-            f64::from(raw.warmup_windows),
-            2.0,
-            100_000.0,
-        ),
+        ("baseline_windows", f64::from(raw.baseline_windows), 3.0, 100_000.0),
+        ("warmup_windows", f64::from(raw.warmup_windows), 2.0, 100_000.0),
         ("sigma_floor_ms", raw.sigma_floor_ms, f64::MIN_POSITIVE, 1e6),
         ("sigma_floor_share", raw.sigma_floor_share, 0.0, 10.0),
         ("error_share_max", raw.error_share_max, 0.0, 0.999),
         ("samples_min", f64::from(raw.samples_min), 1.0, 1e6),
         ("coverage_min", raw.coverage_min, 0.0, 1.0),
         ("target_utilisation", raw.target_utilisation, 0.05, 1.0),
-        (
-            "step_out.replicas",
-            f64::from(raw.step_out.replicas),
-            1.0,
-            1e5,
-        ),
-        (
-            "step_out.percent",
-            f64::from(raw.step_out.percent),
-            0.0,
-            10_000.0,
-        ),
-        (
-            "step_in.replicas",
-            f64::from(raw.step_in.replicas),
-            1.0,
-            1e5,
-        ),
-        (
-            "step_in.percent",
-            f64::from(raw.step_in.percent),
-            0.0,
-            100.0,
-        ),
-        (
-            "flap_budget_per_hour",
-            f64::from(raw.flap_budget_per_hour),
-            1.0,
-            3_600.0,
-        ),
-        (
-            "efficacy_attempts",
-            f64::from(raw.efficacy_attempts),
-            1.0,
-            1_000.0,
-        ),
+        ("step_out.replicas", f64::from(raw.step_out.replicas), 1.0, 1e5),
+        ("step_out.percent", f64::from(raw.step_out.percent), 0.0, 10_000.0),
+        ("step_in.replicas", f64::from(raw.step_in.replicas), 1.0, 1e5),
+        ("step_in.percent", f64::from(raw.step_in.percent), 0.0, 100.0),
+        ("flap_budget_per_hour", f64::from(raw.flap_budget_per_hour), 1.0, 3_600.0),
+        ("efficacy_attempts", f64::from(raw.efficacy_attempts), 1.0, 1_000.0),
     ];
     for (setting, value, min, max) in ranges {
         if !(min..=max).contains(&value) {
-            return Err(ConfigError::OutOfRange {
-                setting,
-                value,
-                min,
-                max,
-            });
+            return Err(ConfigError::OutOfRange { setting, value, min, max });
         }
     }
     Ok(())
@@ -642,12 +576,7 @@ fn check_spans(raw: &RawConfig) -> Result<(), ConfigError> {
     ];
     for (setting, span, min) in spans {
         if span < min || span > DAY {
-            return Err(ConfigError::SpanOutOfRange {
-                setting,
-                span,
-                min,
-                max: DAY,
-            });
+            return Err(ConfigError::SpanOutOfRange { setting, span, min, max: DAY });
         }
     }
     Ok(())
@@ -787,9 +716,7 @@ pub(crate) mod nanos {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        u64::try_from(span.as_nanos())
-            .unwrap_or(u64::MAX)
-            .serialize(to)
+        u64::try_from(span.as_nanos()).unwrap_or(u64::MAX).serialize(to)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {

@@ -288,16 +288,10 @@ impl fmt::Display for Constraint {
                 write!(f, "no scale-in while {:.1} % fail", error_share * 100.0)
             }
             Self::FlapBudget { budget, until } => {
-                write!(
-                    f,
-                    "{budget} changes of direction an hour are spent until {until}"
-                )
+                write!(f, "{budget} changes of direction an hour are spent until {until}")
             }
             Self::Ineffective { attempts } => {
-                write!(
-                    f,
-                    "{attempts} scale-outs did not help; more would not either"
-                )
+                write!(f, "{attempts} scale-outs did not help; more would not either")
             }
             Self::OverMax { max } => write!(f, "at most {max}"),
             Self::ReplicasUnknown => f.write_str("ready replicas unknown"),
@@ -338,11 +332,7 @@ impl fmt::Display for Derivation {
         }
         self.fmt_signal(f)?;
         let band = &self.proposal;
-        write!(
-            f,
-            "policy     {}..={}, prefers {}",
-            band.floor, band.ceiling, band.preferred
-        )?;
+        write!(f, "policy     {}..={}, prefers {}", band.floor, band.ceiling, band.preferred)?;
         for (index, reason) in band.reasons.iter().enumerate() {
             write!(f, "{} {reason}", if index == 0 { ":" } else { ";" })?;
         }
@@ -351,13 +341,7 @@ impl fmt::Display for Derivation {
             writeln!(f, "advice     {verdict}")?;
         }
         for step in &self.guards {
-            write!(
-                f,
-                "{:<10} {} -> {}",
-                step.stage.as_str(),
-                step.before,
-                step.after
-            )?;
+            write!(f, "{:<10} {} -> {}", step.stage.as_str(), step.before, step.after)?;
             match step.constraint {
                 Constraint::Unconstrained => writeln!(f)?,
                 constraint => writeln!(f, ": {constraint}")?,

@@ -88,10 +88,7 @@ pub trait AdviceGate: fmt::Debug {
 
 /// A gate without an advisor behind it: always closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "it has no settings: all are in `Config`"
-)]
+#[expect(clippy::exhaustive_structs, reason = "it has no settings: all are in `Config`")]
 pub struct ClosedGate;
 
 impl AdviceGate for ClosedGate {
@@ -161,10 +158,7 @@ impl Gateway {
     fn wait(&mut self, asked: Option<Duration>) -> Duration {
         let (shortest, longest) = self.backoff;
         let doublings = self.failures.saturating_sub(1).min(DOUBLINGS_MAX);
-        let doubled = shortest
-            .checked_mul(1 << doublings)
-            .unwrap_or(longest)
-            .min(longest);
+        let doubled = shortest.checked_mul(1 << doublings).unwrap_or(longest).min(longest);
         let wait = doubled.max(asked.unwrap_or(Duration::ZERO).min(longest));
         // Up to a quarter more, so that a herd does not come back at once.
         let quarter = u64::try_from((wait / 4).as_nanos()).unwrap_or(u64::MAX - 1);
@@ -176,9 +170,7 @@ impl Gateway {
 impl AdviceGate for Gateway {
     fn admit(&mut self, now: Timestamp) -> Result<Permit, Denied> {
         if now < self.closed_until {
-            return Err(Denied::Backoff {
-                until: self.closed_until,
-            });
+            return Err(Denied::Backoff { until: self.closed_until });
         }
         self.limiter.clock().show(now);
         match self.limiter.check() {
@@ -216,10 +208,7 @@ impl AdviceGate for Gateway {
 
     fn restore(&mut self, state: GateState) {
         // A bucket further ahead than any timestamp would never open again, and could overflow.
-        self.bucket.0.store(
-            state.spent.min(Timestamp::MAX.as_nanos()),
-            Ordering::Relaxed,
-        );
+        self.bucket.0.store(state.spent.min(Timestamp::MAX.as_nanos()), Ordering::Relaxed);
         self.closed_until = state.closed_until;
         self.failures = state.failures;
         self.jitter = state.jitter;
@@ -311,10 +300,7 @@ mod tests {
     }
 
     fn per_minute(calls: f64) -> AdviceConfig {
-        AdviceConfig {
-            period: Duration::from_secs_f64(60.0 / calls),
-            ..AdviceConfig::default()
-        }
+        AdviceConfig { period: Duration::from_secs_f64(60.0 / calls), ..AdviceConfig::default() }
     }
 
     /// Calls admitted in each second of ten minutes, all of them successes.
@@ -333,9 +319,7 @@ mod tests {
         for (calls, expected) in [(2.0, 2), (10.0, 10), (60.0, 60), (0.5, 1)] {
             let seconds = admitted(&mut Gateway::new(&per_minute(calls), 0));
             for start in &seconds {
-                let minute = seconds
-                    .iter()
-                    .filter(|at| (*start..start + 60).contains(at));
+                let minute = seconds.iter().filter(|at| (*start..start + 60).contains(at));
                 assert!(minute.count() <= expected, "{calls} a minute");
             }
             assert!(!seconds.is_empty());
@@ -378,16 +362,11 @@ mod tests {
         let mut gate = Gateway::new(&per_minute(60.0), 0);
         for (asked, least) in [(60, 60), (99_999_999, 300)] {
             let now = gate.state().closed_until;
-            let permit = gate
-                .admit(now.saturating_add(Duration::from_secs(2)))
-                .expect("open");
+            let permit = gate.admit(now.saturating_add(Duration::from_secs(2))).expect("open");
             let retry_after = Some(Duration::from_secs(asked));
             gate.settle(now, permit, Err(AdvisorFault::Throttle { retry_after }));
             let wait = gate.state().closed_until.saturating_since(now).as_secs();
-            assert!(
-                (least..=least * 5 / 4).contains(&wait),
-                "asked {asked}, waits {wait}"
-            );
+            assert!((least..=least * 5 / 4).contains(&wait), "asked {asked}, waits {wait}");
         }
     }
 
@@ -399,11 +378,7 @@ mod tests {
         let mut new = Gateway::new(&per_minute(2.0), 5);
         new.restore(old.state());
         for second in [101, 105, 112, 120, 129, 130, 131, 140] {
-            assert_eq!(
-                old.admit(at(second)),
-                new.admit(at(second)),
-                "at {second} s"
-            );
+            assert_eq!(old.admit(at(second)), new.admit(at(second)), "at {second} s");
         }
     }
 
@@ -415,10 +390,7 @@ mod tests {
                 gate.settle(Timestamp::MAX, permit, Err(AdvisorFault::Timeout));
             }
         }
-        gate.restore(GateState {
-            spent: u64::MAX,
-            ..GateState::default()
-        });
+        gate.restore(GateState { spent: u64::MAX, ..GateState::default() });
         assert!(gate.admit(Timestamp::MAX).is_err() || gate.admit(Timestamp::MAX).is_err());
     }
 }

@@ -75,10 +75,7 @@ impl Ailment {
     fn of(view: &View<'_>) -> Self {
         let traffic = view.window.traffic;
         Self {
-            p95_ms: view
-                .window
-                .latencies
-                .map(|latencies| latencies.p95.as_millis()),
+            p95_ms: view.window.latencies.map(|latencies| latencies.p95.as_millis()),
             error_share: view.window.error_share(),
             arrivals_per_s: traffic.map(|traffic| traffic.arrivals_per_s),
             completions_per_s: traffic.and_then(|traffic| traffic.completions_per_s),
@@ -109,17 +106,8 @@ pub(crate) struct Guarded {
 impl Guarded {
     /// No guard ran: there is no count to start from.
     pub(crate) fn idle(constraint: Constraint) -> Self {
-        let step = |stage| GuardStep {
-            stage,
-            before: 0,
-            after: 0,
-            constraint,
-        };
-        Self {
-            replicas: 0,
-            guards: Stage::ALL.map(step),
-            binding: constraint,
-        }
+        let step = |stage| GuardStep { stage, before: 0, after: 0, constraint };
+        Self { replicas: 0, guards: Stage::ALL.map(step), binding: constraint }
     }
 }
 
@@ -138,27 +126,14 @@ pub(crate) fn guard(view: &View<'_>, state: &GuardState, wanted: u32) -> Guarded
             Stage::Flap => flap(view, state, before),
             Stage::Bounds => bounds(view, state, before),
         };
-        let constraint = if after == before {
-            Constraint::Unconstrained
-        } else {
-            constraint
-        };
+        let constraint = if after == before { Constraint::Unconstrained } else { constraint };
         if after != before {
             binding = constraint;
         }
         replicas = after;
-        GuardStep {
-            stage,
-            before,
-            after,
-            constraint,
-        }
+        GuardStep { stage, before, after, constraint }
     });
-    Guarded {
-        replicas,
-        guards,
-        binding,
-    }
+    Guarded { replicas, guards, binding }
 }
 
 /// Doubt never scales in.
@@ -192,10 +167,7 @@ fn health(view: &View<'_>, wanted: u32) -> (u32, Constraint) {
 fn efficacy(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
     let attempts = state.ineffective;
     if attempts >= view.config.efficacy_attempts() {
-        return (
-            wanted.min(view.current),
-            Constraint::Ineffective { attempts },
-        );
+        return (wanted.min(view.current), Constraint::Ineffective { attempts });
     }
     (wanted, Constraint::Unconstrained)
 }
@@ -204,11 +176,7 @@ fn efficacy(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constrain
 fn stabilise(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
     let since = view.config.stabilisation_in();
     let recent = |at: Timestamp| view.now.saturating_since(at) < since;
-    let highest = state
-        .proposals
-        .iter()
-        .find(|(at, _)| recent(*at))
-        .map(|(_, count)| *count);
+    let highest = state.proposals.iter().find(|(at, _)| recent(*at)).map(|(_, count)| *count);
     match highest {
         Some(replicas) if wanted < view.current => {
             let held = wanted.max(replicas.min(view.current));
@@ -251,21 +219,12 @@ fn flap(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
     if wanted == view.current || emergency || !state.would_flip(view.current, wanted) {
         return (wanted, Constraint::Unconstrained);
     }
-    let spent = state
-        .flips
-        .iter()
-        .filter(|at| view.now.saturating_since(**at) < FLAP_SPAN);
+    let spent = state.flips.iter().filter(|at| view.now.saturating_since(**at) < FLAP_SPAN);
     if spent.count() < budget as usize {
         return (wanted, Constraint::Unconstrained);
     }
-    let oldest = state
-        .flips
-        .iter()
-        .find(|at| view.now.saturating_since(**at) < FLAP_SPAN);
-    let until = oldest
-        .copied()
-        .unwrap_or(view.now)
-        .saturating_add(FLAP_SPAN);
+    let oldest = state.flips.iter().find(|at| view.now.saturating_since(**at) < FLAP_SPAN);
+    let until = oldest.copied().unwrap_or(view.now).saturating_add(FLAP_SPAN);
     (view.current, Constraint::FlapBudget { budget, until })
 }
 
@@ -275,18 +234,12 @@ fn bounds(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint)
     let bounds = view.config.bounds();
     if view.current > bounds.max() {
         let least = state.least_after_step_in(view).min(view.current);
-        return (
-            bounds.max().max(least),
-            Constraint::OverMax { max: bounds.max() },
-        );
+        return (bounds.max().max(least), Constraint::OverMax { max: bounds.max() });
     }
     if wanted < bounds.min() {
         return (bounds.min(), Constraint::BelowMin { min: bounds.min() });
     }
-    (
-        wanted.min(bounds.max()),
-        Constraint::OverMax { max: bounds.max() },
-    )
+    (wanted.min(bounds.max()), Constraint::OverMax { max: bounds.max() })
 }
 
 impl GuardState {
@@ -295,18 +248,10 @@ impl GuardState {
     /// oldest two become one that is as recent and as high as either.
     pub(crate) fn note_proposal(&mut self, config: &Config, now: Timestamp, replicas: u32) {
         let span = config.stabilisation_in();
-        while self
-            .proposals
-            .front()
-            .is_some_and(|(at, _)| now.saturating_since(*at) >= span)
-        {
+        while self.proposals.front().is_some_and(|(at, _)| now.saturating_since(*at) >= span) {
             self.proposals.pop_front();
         }
-        while self
-            .proposals
-            .back()
-            .is_some_and(|(_, lower)| *lower <= replicas)
-        {
+        while self.proposals.back().is_some_and(|(_, lower)| *lower <= replicas) {
             self.proposals.pop_back();
         }
         if self.proposals.len() == PROPOSALS_MAX
@@ -335,13 +280,7 @@ impl GuardState {
         {
             next.from = oldest.from;
         }
-        self.scalings.push_back(Scaling {
-            id,
-            at: view.now,
-            from,
-            to,
-            flipped,
-        });
+        self.scalings.push_back(Scaling { id, at: view.now, from, to, flipped });
         if to > from && view.signal.breach.is_some() {
             self.ailment = Some(Ailment::of(view));
         }
@@ -392,9 +331,7 @@ impl GuardState {
     }
 
     fn would_flip(&self, from: u32, to: u32) -> bool {
-        self.scalings
-            .back()
-            .is_some_and(|last| to != from && last.is_out() != (to > from))
+        self.scalings.back().is_some_and(|last| to != from && last.is_out() != (to > from))
     }
 
     /// The most that the step limit of scaling out allows now.
@@ -418,9 +355,7 @@ impl GuardState {
         let recent = self.scalings.iter().filter(|scaling| {
             scaling.is_out() == out && view.now.saturating_since(scaling.at) < limit.period
         });
-        recent.fold(0, |sum, scaling| {
-            sum.saturating_add(scaling.from.abs_diff(scaling.to))
-        })
+        recent.fold(0, |sum, scaling| sum.saturating_add(scaling.from.abs_diff(scaling.to)))
     }
 }
 

@@ -66,10 +66,7 @@ impl<S: Clone + PartialEq, B: Baseline> Header<S, B> {
     /// [`HeaderError`] when format, policy or configuration are not what they were.
     pub fn check<P: Policy>(&self, policy: &P) -> Result<(), HeaderError> {
         if self.schema != Self::SCHEMA {
-            return Err(HeaderError::Schema {
-                found: self.schema,
-                supported: Self::SCHEMA,
-            });
+            return Err(HeaderError::Schema { found: self.schema, supported: Self::SCHEMA });
         }
         if self.policy != policy.name() || self.policy_version != policy.version() {
             return Err(HeaderError::Policy {
@@ -121,10 +118,7 @@ pub enum HeaderError {
 /// One event and what the planner made of it.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a triple that callers take apart"
-)]
+#[expect(clippy::exhaustive_structs, reason = "a triple that callers take apart")]
 pub struct Record<S = NoSignal> {
     /// When.
     pub at: Timestamp,
@@ -171,11 +165,7 @@ where
     B: Baseline,
     G: AdviceGate,
 {
-    let mut replay = Replay {
-        decisions: 0,
-        records: 0,
-        divergence: None,
-    };
+    let mut replay = Replay { decisions: 0, records: 0, divergence: None };
     for record in records {
         let repeated = planner.step(record.at, record.event);
         if repeated != record.step {

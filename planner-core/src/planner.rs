@@ -64,10 +64,7 @@ pub enum Outcome {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[must_use]
 #[non_exhaustive]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a step is used once and not stored in bulk"
-)]
+#[expect(clippy::large_enum_variant, reason = "a step is used once and not stored in bulk")]
 pub enum Step {
     /// Ask the advisor; the fallback is ready should it not answer.
     Consult(Consultation),
@@ -248,10 +245,7 @@ impl Planner {
     /// A planner with the default policy and default settings within `bounds`.
     pub fn heuristic(bounds: ReplicaBounds) -> Self {
         let config = Config::builder(bounds).build();
-        Self::new(
-            config.unwrap_or_else(|_| unreachable!("the defaults are valid")),
-            Heuristic,
-        )
+        Self::new(config.unwrap_or_else(|_| unreachable!("the defaults are valid")), Heuristic)
     }
 }
 
@@ -296,16 +290,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
             last_tick: None,
         };
         let guards = GuardState::default();
-        Self {
-            config,
-            policy,
-            state,
-            baseline,
-            gate,
-            permit: None,
-            guards,
-            tally,
-        }
+        Self { config, policy, state, baseline, gate, permit: None, guards, tally }
     }
 
     /// A planner that goes on from `snapshot`, with a gate of the caller's choice.
@@ -369,11 +354,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         let deadline = self.tally.open.as_ref().map(|open| open.deadline);
         let tick = self.policy.period().and_then(|period| {
             self.tally.window.as_ref()?;
-            Some(
-                self.tally
-                    .last_tick
-                    .map_or(self.tally.now, |last| last.saturating_add(period)),
-            )
+            Some(self.tally.last_tick.map_or(self.tally.now, |last| last.saturating_add(period)))
         });
         match (deadline, tick) {
             (Some(deadline), Some(tick)) => Some(deadline.min(tick)),
@@ -472,10 +453,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
             Ok(advice) => advice,
             Err(fault) => return Step::Decide(self.conclude_missed(now, fault)),
         };
-        let ttl = self
-            .config
-            .advice()
-            .map_or(Duration::ZERO, |advice| advice.thresholds_ttl);
+        let ttl = self.config.advice().map_or(Duration::ZERO, |advice| advice.thresholds_ttl);
         if let Some(advised) = advice.thresholds
             && let Some(tightened) = advice::tighten(self.config.thresholds(), advised)
         {
@@ -489,12 +467,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
     }
 
     fn wake(&mut self, now: Timestamp) -> Step {
-        if self
-            .tally
-            .open
-            .as_ref()
-            .is_some_and(|open| now >= open.deadline)
-        {
+        if self.tally.open.as_ref().is_some_and(|open| now >= open.deadline) {
             self.close(now, Err(AdvisorFault::Timeout));
             return Step::Decide(self.conclude_missed(now, AdvisorFault::Timeout));
         }
@@ -559,12 +532,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         let active = self.thresholds(now);
         let before = self.tally.before;
         let suspect_before = before.suspect;
-        let yardstick = Yardstick {
-            config: &self.config,
-            active,
-            estimate,
-            suspect_before,
-        };
+        let yardstick = Yardstick { config: &self.config, active, estimate, suspect_before };
         let signal = Signal::assess(window, &yardstick);
         let all_ready = window.ready.is_some_and(|ready| ready >= current);
         Some(Judged {
@@ -575,16 +543,8 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
             current,
             ready: window.ready.unwrap_or(0),
             streaks: Streaks {
-                near: if signal.near {
-                    before.near.saturating_add(1)
-                } else {
-                    0
-                },
-                settled: if all_ready {
-                    before.settled.saturating_add(1)
-                } else {
-                    0
-                },
+                near: if signal.near { before.near.saturating_add(1) } else { 0 },
+                settled: if all_ready { before.settled.saturating_add(1) } else { 0 },
                 suspect: signal.suspect,
             },
         })
@@ -624,27 +584,15 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         let brief = self.brief(&view, &proposal);
         let fallback = self.draft(now, &view, proposal, None);
         let snapshot_current = judged.current;
-        self.tally.open = Some(Open {
-            id,
-            deadline,
-            snapshot_current,
-        });
-        Some(Consultation {
-            id,
-            brief,
-            deadline,
-            fallback,
-        })
+        self.tally.open = Some(Open { id, deadline, snapshot_current });
+        Some(Consultation { id, brief, deadline, fallback })
     }
 
     fn brief(&self, view: &View<'_>, proposal: &Proposal) -> Brief {
         let more = guard(view, &self.guards, view.current.saturating_add(1));
         let fewer = guard(view, &self.guards, view.current.saturating_sub(1));
         Brief {
-            p95_ms: view
-                .window
-                .latencies
-                .map(|latencies| latencies.p95.as_millis()),
+            p95_ms: view.window.latencies.map(|latencies| latencies.p95.as_millis()),
             estimate: view.estimate,
             ratio: view.signal.ratio,
             z: view.signal.z,
@@ -662,9 +610,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
 
     /// Decides on the window at hand without advice; `verdict` says why there is none.
     fn conclude(&mut self, now: Timestamp, verdict: Option<Verdict>) -> Decision {
-        self.conclude_with(now, |proposal, _, _| {
-            (proposal.preferred, Origin::Policy, verdict)
-        })
+        self.conclude_with(now, |proposal, _, _| (proposal.preferred, Origin::Policy, verdict))
     }
 
     fn conclude_missed(&mut self, now: Timestamp, fault: AdvisorFault) -> Decision {
@@ -674,11 +620,8 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
     fn conclude_advised(&mut self, now: Timestamp, advice: &Advice) -> Decision {
         self.conclude_with(now, |proposal, current, in_breach| {
             let (target, verdict) = advice::apply(advice, proposal, current, in_breach);
-            let origin = if target == proposal.preferred {
-                Origin::Policy
-            } else {
-                Origin::Advisor
-            };
+            let origin =
+                if target == proposal.preferred { Origin::Policy } else { Origin::Advisor };
             (target, origin, Some(verdict))
         })
     }
@@ -725,16 +668,9 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
     ) -> Decision {
         let alone = (proposal.preferred, Origin::Policy, None);
         let (wanted, origin, advice) = merged.unwrap_or(alone);
-        let Guarded {
-            replicas,
-            guards,
-            binding,
-        } = guard(view, &self.guards, wanted);
-        let action = if replicas == view.current {
-            Action::Hold
-        } else {
-            Action::Scale { to: replicas }
-        };
+        let Guarded { replicas, guards, binding } = guard(view, &self.guards, wanted);
+        let action =
+            if replicas == view.current { Action::Hold } else { Action::Scale { to: replicas } };
         Decision {
             id: DecisionId(self.tally.next_decision),
             at: now,
@@ -760,9 +696,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
     fn without_target(&mut self, now: Timestamp, window: &Window, why: Constraint) -> Decision {
         let id = DecisionId(self.tally.next_decision);
         self.tally.next_decision = self.tally.next_decision.saturating_add(1);
-        let Guarded {
-            guards, binding, ..
-        } = Guarded::idle(why);
+        let Guarded { guards, binding, .. } = Guarded::idle(why);
         Decision {
             id,
             at: now,

@@ -174,11 +174,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Busy { utilisation } => {
-                write!(
-                    f,
-                    "{:.0} % of the learned capacity is used",
-                    utilisation * 100.0
-                )
+                write!(f, "{:.0} % of the learned capacity is used", utilisation * 100.0)
             }
             Self::Calm => f.write_str("calm"),
             Self::Demand(breach) => write!(f, "{breach}"),
@@ -189,14 +185,8 @@ impl fmt::Display for Reason {
             Self::Elevated { ratio } => write!(f, "elevated, p95 {ratio:.1}x baseline"),
             Self::Rule(number) => write!(f, "rule {number} of the policy"),
             Self::Pending { replicas } => write!(f, "{replicas} ordered replicas are starting"),
-            Self::Projection {
-                per_replica_per_s,
-                limit_per_s,
-            } => {
-                write!(
-                    f,
-                    "{per_replica_per_s:.1}/s per replica then, {limit_per_s:.1}/s is safe"
-                )
+            Self::Projection { per_replica_per_s, limit_per_s } => {
+                write!(f, "{per_replica_per_s:.1}/s per replica then, {limit_per_s:.1}/s is safe")
             }
             Self::Settling { windows } => {
                 write!(f, "the last scaling has {windows} windows behind it")

@@ -19,10 +19,7 @@ const SATURATION_REQUESTS_PER_REPLICA: f64 = 4.0;
 /// One window held against the baseline and the thresholds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "four independent findings of one comparison"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent findings of one comparison")]
 #[non_exhaustive]
 pub struct Signal {
     /// p95 ÷ baseline median; absent without either.
@@ -84,14 +81,8 @@ pub enum Breach {
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Saturation {
-                arrivals_per_s,
-                completions_per_s,
-            } => {
-                write!(
-                    f,
-                    "{arrivals_per_s:.1}/s arrive, {completions_per_s:.1}/s are answered"
-                )
+            Self::Saturation { arrivals_per_s, completions_per_s } => {
+                write!(f, "{arrivals_per_s:.1}/s arrive, {completions_per_s:.1}/s are answered")
             }
             Self::Timeouts { share } => write!(f, "{:.1} % time out", share * 100.0),
             Self::Errors { share } => write!(f, "{:.1} % fail", share * 100.0),
@@ -139,11 +130,7 @@ impl Signal {
         let certain = exceeded(&estimate, at_least, operator, config);
         let likely = exceeded(&estimate, p95, operator, config);
         signal.suspect = likely.is_some() && certain.is_none();
-        let confirmed = if yardstick.suspect_before {
-            likely
-        } else {
-            None
-        };
+        let confirmed = if yardstick.suspect_before { likely } else { None };
         signal.breach = signal.breach.or(certain).or(confirmed);
         signal.early = signal.breach.is_none()
             && exceeded(&estimate, at_least, yardstick.active, config).is_some();
@@ -159,9 +146,7 @@ fn hard_breach(window: &Window, config: &Config, error_share: f64) -> Option<Bre
     let limit = config.error_share_max();
     let timeout_share = window.timeout_share().unwrap_or(0.0);
     if window.timeouts >= BREACH_ERRORS_MIN && timeout_share > limit {
-        return Some(Breach::Timeouts {
-            share: timeout_share,
-        });
+        return Some(Breach::Timeouts { share: timeout_share });
     }
     let errors = window.timeouts.saturating_add(window.failures);
     (errors >= BREACH_ERRORS_MIN && error_share > limit)
@@ -177,10 +162,8 @@ fn saturation(window: &Window) -> Option<Breach> {
     let excess = arrived - completions_per_s * seconds;
     let noise = SATURATION_SIGMAS * libm::sqrt(arrived);
     let allowance = SATURATION_REQUESTS_PER_REPLICA * f64::from(window.ready.unwrap_or(1).max(1));
-    (excess > noise.max(allowance)).then_some(Breach::Saturation {
-        arrivals_per_s: traffic.arrivals_per_s,
-        completions_per_s,
-    })
+    (excess > noise.max(allowance))
+        .then_some(Breach::Saturation { arrivals_per_s: traffic.arrivals_per_s, completions_per_s })
 }
 
 /// The threshold that a p95 of `millis` exceeds.
@@ -192,15 +175,10 @@ fn exceeded(
 ) -> Option<Breach> {
     let (ratio, z) = (estimate.ratio(millis), estimate.z(millis));
     if ratio >= thresholds.up_ratio {
-        return Some(Breach::Ratio {
-            ratio,
-            limit: thresholds.up_ratio,
-        });
+        return Some(Breach::Ratio { ratio, limit: thresholds.up_ratio });
     }
-    (z >= thresholds.up_z && ratio >= config.deviation_ratio_min()).then_some(Breach::Deviation {
-        z,
-        limit: thresholds.up_z,
-    })
+    (z >= thresholds.up_z && ratio >= config.deviation_ratio_min())
+        .then_some(Breach::Deviation { z, limit: thresholds.up_z })
 }
 
 #[cfg(test)]
@@ -223,9 +201,8 @@ mod tests {
     fn with_interval(p95_ms: f64, low_ms: f64) -> Window {
         let mut window = window(1, p95_ms, 2);
         let low = Latency::from_millis(low_ms);
-        window.latencies = window
-            .latencies
-            .map(|found: Latencies| found.with_p95_interval(low, None));
+        window.latencies =
+            window.latencies.map(|found: Latencies| found.with_p95_interval(low, None));
         window
     }
 
@@ -233,16 +210,9 @@ mod tests {
     fn without_a_baseline_only_hard_evidence_is_a_breach() {
         let config = config();
         let active = config.thresholds();
-        let yardstick = Yardstick {
-            config: &config,
-            active,
-            estimate: None,
-            suspect_before: false,
-        };
-        assert_eq!(
-            Signal::assess(&window(1, 9_000.0, 2), &yardstick).breach,
-            None
-        );
+        let yardstick =
+            Yardstick { config: &config, active, estimate: None, suspect_before: false };
+        assert_eq!(Signal::assess(&window(1, 9_000.0, 2), &yardstick).breach, None);
         let failing = Window::builder(1, crate::Timestamp::ORIGIN, crate::Timestamp::from_nanos(1))
             .outcomes(20, 10, 0)
             .ready(2)
@@ -263,13 +233,7 @@ mod tests {
     #[test]
     fn a_second_suspect_in_a_row_is_a_breach() {
         let noisy = with_interval(330.0, 60.0);
-        assert_eq!(
-            assess(&noisy, true).breach,
-            Some(Breach::Ratio {
-                ratio: 8.25,
-                limit: 8.0
-            })
-        );
+        assert_eq!(assess(&noisy, true).breach, Some(Breach::Ratio { ratio: 8.25, limit: 8.0 }));
     }
 
     #[test]
@@ -278,28 +242,17 @@ mod tests {
         let signal = assess(&window(1, 79.0, 2), false);
         assert!(signal.z.is_some_and(|z| z < 6.0) && signal.breach.is_none());
         let material = assess(&window(1, 90.0, 2), false);
-        assert_eq!(
-            material.breach,
-            Some(Breach::Deviation {
-                z: 6.25,
-                limit: 6.0
-            })
-        );
+        assert_eq!(material.breach, Some(Breach::Deviation { z: 6.25, limit: 6.0 }));
     }
 
     #[test]
     fn a_growing_backlog_is_a_breach_and_counting_noise_is_not() {
         let mut busy = window(1, 40.0, 1);
         let traffic = |completions| {
-            Traffic::arriving(120.0)
-                .and_then(|found| found.with_completions(completions))
-                .ok()
+            Traffic::arriving(120.0).and_then(|found| found.with_completions(completions)).ok()
         };
         busy.traffic = traffic(49.0);
-        assert!(matches!(
-            assess(&busy, false).breach,
-            Some(Breach::Saturation { .. })
-        ));
+        assert!(matches!(assess(&busy, false).breach, Some(Breach::Saturation { .. })));
         busy.traffic = traffic(100.0);
         assert_eq!(assess(&busy, false).breach, None);
     }

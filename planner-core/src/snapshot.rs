@@ -37,11 +37,7 @@ impl<S, B> Snapshot<S, B> {
             return Err(RestoreError::Version { found, supported });
         }
         if self.policy != policy || self.policy_version != version {
-            return Err(RestoreError::Policy {
-                policy,
-                version,
-                found: self.policy_version,
-            });
+            return Err(RestoreError::Policy { policy, version, found: self.policy_version });
         }
         Ok(())
     }

@@ -27,11 +27,7 @@ pub fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let position = share * last as f64;
     // In range: `share` is at most 1.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "0 to last"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to last")]
     let below = position as usize;
     let low = *sorted.get(below)?;
     let high = *sorted.get(below + 1).unwrap_or(&low);

@@ -23,9 +23,7 @@ impl Latency {
 
     /// A latency of `millis` milliseconds; `None` unless it is in `0..=1e8`. Minus zero is zero.
     pub fn from_millis(millis: f64) -> Option<Self> {
-        (0.0..=Self::MAX_MS)
-            .contains(&millis)
-            .then_some(Self(millis + 0.0))
+        (0.0..=Self::MAX_MS).contains(&millis).then_some(Self(millis + 0.0))
     }
 
     /// Milliseconds.
@@ -78,13 +76,7 @@ pub struct Latencies {
 impl Latencies {
     /// Latencies of which only the 95th percentile is known.
     pub const fn from_p95(p95: Latency) -> Self {
-        Self {
-            p95,
-            p95_low: None,
-            p95_high: None,
-            p50: None,
-            avg: None,
-        }
+        Self { p95, p95_low: None, p95_high: None, p50: None, avg: None }
     }
 
     /// Adds the confidence interval of the p95. An end on the wrong side of the p95 is moved to it.
@@ -133,11 +125,7 @@ impl Traffic {
     /// [`WindowError::OutOfRange`] unless the rate is finite and in `0..=1e9`.
     pub fn arriving(arrivals_per_s: f64) -> Result<Self, WindowError> {
         let arrivals_per_s = rate("arrivals_per_s", arrivals_per_s)?;
-        Ok(Self {
-            arrivals_per_s,
-            completions_per_s: None,
-            in_flight: None,
-        })
+        Ok(Self { arrivals_per_s, completions_per_s: None, in_flight: None })
     }
 
     /// Adds the completion rate.
@@ -163,11 +151,7 @@ fn rate(field: &'static str, value: f64) -> Result<f64, WindowError> {
     if (0.0..=Traffic::MAX_PER_S).contains(&value) {
         return Ok(value + 0.0);
     }
-    Err(WindowError::OutOfRange {
-        field,
-        value,
-        rule: "a finite rate from 0 to 1e9 a second",
-    })
+    Err(WindowError::OutOfRange { field, value, rule: "a finite rate from 0 to 1e9 a second" })
 }
 
 /// One window of telemetry, valid by construction.
@@ -273,9 +257,7 @@ impl Window {
 
     /// Measured outcomes that were successes.
     pub const fn successes(&self) -> u32 {
-        self.samples
-            .saturating_sub(self.timeouts)
-            .saturating_sub(self.failures)
+        self.samples.saturating_sub(self.timeouts).saturating_sub(self.failures)
     }
 
     /// Timeouts and failures as a share of the samples; `None` without samples.
@@ -301,25 +283,16 @@ impl Window {
             return Quality::Doubtful(Doubt::ReplicasUnknown);
         }
         if age > config.window_age_max() {
-            return Quality::Doubtful(Doubt::Stale {
-                age,
-                max: config.window_age_max(),
-            });
+            return Quality::Doubtful(Doubt::Stale { age, max: config.window_age_max() });
         }
         if let Some(coverage) = self.coverage
             && coverage < config.coverage_min()
         {
-            return Quality::Doubtful(Doubt::Truncated {
-                coverage,
-                min: config.coverage_min(),
-            });
+            return Quality::Doubtful(Doubt::Truncated { coverage, min: config.coverage_min() });
         }
         let needed = config.samples_min();
         if self.samples < needed && !self.is_census() {
-            return Quality::Doubtful(Doubt::TooFewSamples {
-                samples: self.samples,
-                needed,
-            });
+            return Quality::Doubtful(Doubt::TooFewSamples { samples: self.samples, needed });
         }
         if self.samples == 0 {
             return Quality::Doubtful(Doubt::Silent);
@@ -388,17 +361,11 @@ impl WindowBuilder {
     pub fn build(self) -> Result<Window, WindowError> {
         let window = self.window;
         if window.end < window.start {
-            return Err(WindowError::Reversed {
-                start: window.start,
-                end: window.end,
-            });
+            return Err(WindowError::Reversed { start: window.start, end: window.end });
         }
         let errors = u64::from(window.timeouts) + u64::from(window.failures);
         if errors > u64::from(window.samples) {
-            return Err(WindowError::MoreErrorsThanSamples {
-                errors,
-                samples: window.samples,
-            });
+            return Err(WindowError::MoreErrorsThanSamples { errors, samples: window.samples });
         }
         if window.latencies.is_some() && window.successes() == 0 {
             return Err(WindowError::LatencyWithoutSuccess);
@@ -406,38 +373,20 @@ impl WindowBuilder {
         for (field, count) in [("ready", window.ready), ("starting", window.starting)] {
             if let Some(count) = count.filter(|count| *count > Window::MAX_REPLICAS) {
                 let value = f64::from(count);
-                return Err(WindowError::OutOfRange {
-                    field,
-                    value,
-                    rule: "at most 1000000",
-                });
+                return Err(WindowError::OutOfRange { field, value, rule: "at most 1000000" });
             }
         }
         if let Some(value) = window.coverage.filter(|share| !(0.0..=1.0).contains(share)) {
             let rule = "a share from 0 to 1";
-            return Err(WindowError::OutOfRange {
-                field: "coverage",
-                value,
-                rule,
-            });
+            return Err(WindowError::OutOfRange { field: "coverage", value, rule });
         }
-        if let Some(value) = window
-            .cpu_share
-            .filter(|share| !(0.0..=100.0).contains(share))
-        {
+        if let Some(value) = window.cpu_share.filter(|share| !(0.0..=100.0).contains(share)) {
             let rule = "a share from 0 to 100";
-            return Err(WindowError::OutOfRange {
-                field: "cpu_share",
-                value,
-                rule,
-            });
+            return Err(WindowError::OutOfRange { field: "cpu_share", value, rule });
         }
         if let Some(traffic) = window.traffic {
             rate("arrivals_per_s", traffic.arrivals_per_s)?;
-            rate(
-                "completions_per_s",
-                traffic.completions_per_s.unwrap_or(0.0),
-            )?;
+            rate("completions_per_s", traffic.completions_per_s.unwrap_or(0.0))?;
         }
         Ok(window)
     }
@@ -526,10 +475,7 @@ pub enum WindowError {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "trust is a yes or a no with its reason, for good"
-)]
+#[expect(clippy::exhaustive_enums, reason = "trust is a yes or a no with its reason, for good")]
 pub enum Quality {
     /// The window cannot carry a scale-in, for this reason.
     Doubtful(Doubt),
@@ -583,23 +529,13 @@ impl fmt::Display for Doubt {
             Self::ReplicasUnknown => write!(f, "ready replicas unknown"),
             Self::Silent => write!(f, "no request seen"),
             Self::Stale { age, max } => {
-                write!(
-                    f,
-                    "window {:.1} s old, limit {:.1} s",
-                    age.as_secs_f64(),
-                    max.as_secs_f64()
-                )
+                write!(f, "window {:.1} s old, limit {:.1} s", age.as_secs_f64(), max.as_secs_f64())
             }
             Self::TooFewSamples { samples, needed } => {
                 write!(f, "{samples} samples, {needed} needed")
             }
             Self::Truncated { coverage, min } => {
-                write!(
-                    f,
-                    "{:.0} % measured, {:.0} % needed",
-                    coverage * 100.0,
-                    min * 100.0
-                )
+                write!(f, "{:.0} % measured, {:.0} % needed", coverage * 100.0, min * 100.0)
             }
         }
     }

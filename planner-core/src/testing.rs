@@ -17,9 +17,7 @@ pub(crate) fn at(seconds: u64) -> Timestamp {
 pub(crate) fn window(seq: u64, p95_ms: f64, ready: u32) -> Window {
     Window::builder(seq, at(seq - 1), at(seq))
         .outcomes(40, 0, 0)
-        .latencies(Latencies::from_p95(
-            Latency::from_millis(p95_ms).expect("a latency"),
-        ))
+        .latencies(Latencies::from_p95(Latency::from_millis(p95_ms).expect("a latency")))
         .ready(ready)
         .starting(0)
         .build()

@@ -36,11 +36,7 @@ impl Timestamp {
 
     /// The instant `nanos` nanoseconds after the origin, at most [`Timestamp::MAX`].
     pub const fn from_nanos(nanos: u64) -> Self {
-        if nanos > Self::MAX.0 {
-            Self::MAX
-        } else {
-            Self(nanos)
-        }
+        if nanos > Self::MAX.0 { Self::MAX } else { Self(nanos) }
     }
 
     /// Nanoseconds since the origin.
@@ -67,11 +63,7 @@ impl Timestamp {
 /// `span` in nanoseconds, at most the largest timestamp.
 const fn capped_nanos(span: Duration) -> u64 {
     let nanos = span.as_nanos();
-    if nanos > Timestamp::MAX.0 as u128 {
-        Timestamp::MAX.0
-    } else {
-        nanos as u64
-    }
+    if nanos > Timestamp::MAX.0 as u128 { Timestamp::MAX.0 } else { nanos as u64 }
 }
 
 impl From<u64> for Timestamp {
@@ -88,12 +80,7 @@ impl From<Timestamp> for u64 {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}.{:03}s",
-            self.0 / 1_000_000_000,
-            self.0 / 1_000_000 % 1_000
-        )
+        write!(f, "{}.{:03}s", self.0 / 1_000_000_000, self.0 / 1_000_000 % 1_000)
     }
 }
 

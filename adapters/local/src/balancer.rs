@@ -124,10 +124,7 @@ impl LoadBalancer {
         }
         let runtime =
             tokio::runtime::Handle::try_current().map_err(|_| BalancerError::NoRuntime)?;
-        let failed = |cause| BalancerError::Listen {
-            address: listen,
-            cause,
-        };
+        let failed = |cause| BalancerError::Listen { address: listen, cause };
         let listener = open(listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let in_flight_max = settings.max_in_flight_per_backend;
@@ -150,13 +147,7 @@ impl LoadBalancer {
             closing: is_closing,
         };
         runtime.spawn(async move { end.send(Some(server.run().await)) });
-        Ok(Self {
-            address,
-            shared,
-            membership: Mutex::new(()),
-            closing,
-            ended,
-        })
+        Ok(Self { address, shared, membership: Mutex::new(()), closing, ended })
     }
 
     /// The address that is listened on.
@@ -212,10 +203,7 @@ impl Router for LoadBalancer {
             return Err(RouterError::Refused { cause });
         }
         let backends: BTreeSet<SocketAddr> = backends.iter().copied().collect();
-        let _one_at_a_time = self
-            .membership
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.membership.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.pool.route(&backends);
         self.shared.dispatcher.route(&backends);
         Ok(())

@@ -201,13 +201,7 @@ impl ProcessExecutor {
             counts: count,
         });
         runtime.spawn(async move { end.send(Some(reconciler.run().await)) });
-        Ok(Self {
-            max_replicas: settings.max_replicas.get(),
-            target,
-            counts,
-            ended,
-            ledger,
-        })
+        Ok(Self { max_replicas: settings.max_replicas.get(), target, counts, ended, ledger })
     }
 
     /// Why the latest start of a replica failed; `None` when none did, or a later one succeeded.

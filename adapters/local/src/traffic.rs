@@ -111,9 +111,8 @@ fn window(
         0 => 1.0,
         _ => (measured - sample.not_kept) as f64 / measured as f64,
     };
-    let mut builder = Window::builder(seq, start, end)
-        .outcomes(samples, timeouts, failures)
-        .coverage(coverage);
+    let mut builder =
+        Window::builder(seq, start, end).outcomes(samples, timeouts, failures).coverage(coverage);
     if let Some(latencies) = sample.latencies_ms.take() {
         builder = builder.latencies(latencies);
     }
@@ -146,17 +145,10 @@ mod tests {
 
     #[test]
     fn a_window_in_which_nothing_succeeded_has_no_latencies() {
-        let sample = TrafficSample {
-            arrivals: 10,
-            failures: 3,
-            timeouts: 2,
-            ..TrafficSample::default()
-        };
+        let sample =
+            TrafficSample { arrivals: 10, failures: 3, timeouts: 2, ..TrafficSample::default() };
         let window = made(sample, None);
-        assert_eq!(
-            (window.samples, window.failures, window.timeouts),
-            (5, 3, 2)
-        );
+        assert_eq!((window.samples, window.failures, window.timeouts), (5, 3, 2));
         assert_eq!(window.latencies, None);
         assert_eq!((window.ready, window.starting), (None, None));
         assert_eq!(window.traffic.expect("traffic").arrivals_per_s, 5.0);
@@ -174,19 +166,11 @@ mod tests {
 
     #[test]
     fn latencies_that_were_not_kept_lower_the_coverage() {
-        let mut sample = TrafficSample {
-            successes: 4,
-            not_kept: 1,
-            ..TrafficSample::default()
-        };
+        let mut sample = TrafficSample { successes: 4, not_kept: 1, ..TrafficSample::default() };
         for millis in [1.0, 2.0, 3.0] {
             assert!(sample.latencies_ms.record(millis));
         }
-        let counts = ReplicaCounts {
-            ready: 3,
-            starting: 1,
-            draining: 9,
-        };
+        let counts = ReplicaCounts { ready: 3, starting: 1, draining: 9 };
         let window = made(sample, Some(counts));
         assert_eq!((window.samples, window.coverage), (4, Some(0.75)));
         assert_eq!((window.ready, window.starting), (Some(3), Some(1)));

@@ -87,15 +87,9 @@ async fn a_request_that_waited_too_long_is_told_when_to_come_back() {
     let (status, text) = get(balancer.local_addr()).await;
     assert_eq!(status, 503, "{text}");
     assert!(text.contains("retry-after: 1\r\n"), "{text}");
-    assert!(
-        text.ends_with("no backend was free in time; try again later\n"),
-        "{text}"
-    );
+    assert!(text.ends_with("no backend was free in time; try again later\n"), "{text}");
     let traffic = balancer.take_traffic();
-    assert_eq!(
-        (traffic.arrivals, traffic.failures, traffic.completions),
-        (1, 1, 1)
-    );
+    assert_eq!((traffic.arrivals, traffic.failures, traffic.completions), (1, 1, 1));
     assert_eq!(traffic.in_flight, 0);
 }
 
@@ -106,10 +100,7 @@ async fn beyond_the_queue_a_request_is_refused_at_once() {
     until("the first waits", || balancer.queued() == 1).await;
     let (status, text) = get(balancer.local_addr()).await;
     assert_eq!(status, 503, "{text}");
-    assert!(
-        text.ends_with("too many requests wait; try again later\n"),
-        "{text}"
-    );
+    assert!(text.ends_with("too many requests wait; try again later\n"), "{text}");
     drop(waiting);
     until("the first left the queue", || balancer.queued() == 0).await;
 }
@@ -121,20 +112,14 @@ async fn a_backend_that_refuses_is_skipped_and_the_request_is_answered_by_anothe
     dead.die().await;
     let backend = Backend::open().await;
     let balancer = balancer(|_| ());
-    balancer
-        .route(&[gone, backend.address])
-        .await
-        .expect("routed");
+    balancer.route(&[gone, backend.address]).await.expect("routed");
     for _ in 0..10 {
         assert_eq!(get(balancer.local_addr()).await.0, 200);
     }
     balancer.route(&[gone]).await.expect("routed");
     let (status, text) = get(balancer.local_addr()).await;
     assert_eq!(status, 502, "{text}");
-    assert!(
-        text.ends_with("no backend could be connected to\n"),
-        "{text}"
-    );
+    assert!(text.ends_with("no backend could be connected to\n"), "{text}");
     assert_eq!(balancer.loads(), [(gone, 0)]);
 }
 
@@ -143,18 +128,12 @@ async fn when_a_backend_dies_the_following_requests_go_elsewhere() {
     let doomed = Backend::with_gate(0).await;
     let backend = Backend::with_gate(0).await;
     let balancer = balancer(|_| ());
-    balancer
-        .route(&[doomed.address, backend.address])
-        .await
-        .expect("routed");
+    balancer.route(&[doomed.address, backend.address]).await.expect("routed");
     let mut begun = Vec::new();
     for _ in 0..4 {
         begun.push(begin_get(balancer.local_addr()).await);
     }
-    until("two at each", || {
-        doomed.received() == 2 && backend.received() == 2
-    })
-    .await;
+    until("two at each", || doomed.received() == 2 && backend.received() == 2).await;
     doomed.die().await;
     backend.state.gate.add_permits(1_000);
     let mut statuses = Vec::new();
@@ -193,9 +172,7 @@ async fn a_connection_kept_for_reuse_and_closed_by_the_backend_fails_no_request(
 
 #[tokio::test]
 async fn a_reused_connection_that_closes_instead_of_answering_is_replaced_by_a_new_one() {
-    let listener = tokio::net::TcpListener::bind(LOOPBACK)
-        .await
-        .expect("a free port");
+    let listener = tokio::net::TcpListener::bind(LOOPBACK).await.expect("a free port");
     let backend = listener.local_addr().expect("an address");
     let server = tokio::spawn(async move {
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -218,17 +195,12 @@ async fn a_reused_connection_that_closes_instead_of_answering_is_replaced_by_a_n
     assert_eq!(get(balancer.local_addr()).await.0, 200);
     assert_eq!(get(balancer.local_addr()).await.0, 200);
     let heads = server.await.expect("no panic");
-    assert!(
-        heads.iter().all(|read| *read > 0),
-        "three requests were received: {heads:?}"
-    );
+    assert!(heads.iter().all(|read| *read > 0), "three requests were received: {heads:?}");
 }
 
 #[tokio::test]
 async fn a_request_that_may_not_be_sent_twice_is_not() {
-    let listener = tokio::net::TcpListener::bind(LOOPBACK)
-        .await
-        .expect("a free port");
+    let listener = tokio::net::TcpListener::bind(LOOPBACK).await.expect("a free port");
     let backend = listener.local_addr().expect("an address");
     let requests = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let counted = Arc::clone(&requests);
@@ -248,10 +220,7 @@ async fn a_request_that_may_not_be_sent_twice_is_not() {
     stream.write_all(head).await.expect("sent");
     let (status, text) = finish(stream).await;
     assert_eq!(status, 502, "{text}");
-    assert!(
-        text.ends_with("the backend broke off before it answered\n"),
-        "{text}"
-    );
+    assert!(text.ends_with("the backend broke off before it answered\n"), "{text}");
     assert_eq!(requests.load(Ordering::SeqCst), 1);
     server.abort();
 }
@@ -264,10 +233,7 @@ async fn a_dropped_balancer_frees_its_port() {
     until("the request waits", || balancer.queued() == 1).await;
     drop(balancer);
     assert_eq!(finish(waiting).await.0, 0);
-    until("the port is free", || {
-        std::net::TcpListener::bind(address).is_ok()
-    })
-    .await;
+    until("the port is free", || std::net::TcpListener::bind(address).is_ok()).await;
 }
 
 #[tokio::test]
@@ -277,19 +243,14 @@ async fn a_silent_backend_is_a_timeout_and_no_latency() {
     balancer.route(&[backend.address]).await.expect("routed");
     assert_eq!(get(balancer.local_addr()).await.0, 504);
     let traffic = balancer.take_traffic();
-    assert_eq!(
-        (traffic.timeouts, traffic.failures, traffic.successes),
-        (1, 0, 0)
-    );
+    assert_eq!((traffic.timeouts, traffic.failures, traffic.successes), (1, 0, 0));
     assert!(traffic.latencies_ms.is_empty());
     assert_eq!(balancer.loads(), [(backend.address, 0)]);
 }
 
 #[tokio::test]
 async fn a_backend_that_stalls_or_breaks_off_within_the_body_is_no_success() {
-    let listener = tokio::net::TcpListener::bind(LOOPBACK)
-        .await
-        .expect("a free port");
+    let listener = tokio::net::TcpListener::bind(LOOPBACK).await.expect("a free port");
     let backend = listener.local_addr().expect("an address");
     let server = tokio::spawn(async move {
         let mut held = Vec::new();
@@ -313,10 +274,7 @@ async fn a_backend_that_stalls_or_breaks_off_within_the_body_is_no_success() {
     }
     drop(server.await);
     let traffic = balancer.take_traffic();
-    assert_eq!(
-        (traffic.timeouts, traffic.failures, traffic.successes),
-        (1, 1, 0)
-    );
+    assert_eq!((traffic.timeouts, traffic.failures, traffic.successes), (1, 1, 0));
     assert_eq!((traffic.completions, traffic.in_flight), (0, 0));
 }
 
@@ -329,10 +287,7 @@ async fn an_error_of_the_backend_is_passed_on_and_counted_as_failure() {
     let (status, text) = get(balancer.local_addr()).await;
     assert!(status == 500 && text.ends_with("hello"), "{text}");
     let traffic = balancer.take_traffic();
-    assert_eq!(
-        (traffic.failures, traffic.completions, traffic.successes),
-        (1, 1, 0)
-    );
+    assert_eq!((traffic.failures, traffic.completions, traffic.successes), (1, 1, 0));
     assert!(traffic.latencies_ms.is_empty());
 }
 
@@ -346,17 +301,11 @@ async fn a_client_that_goes_away_frees_its_slot_and_ends_the_backends_work() {
     let patient = begin_get(balancer.local_addr()).await;
     until("the next waits", || balancer.queued() == 1).await;
     drop(impatient);
-    until("the backend's work ended", || {
-        backend.state.dropped.load(Ordering::SeqCst) == 1
-    })
-    .await;
+    until("the backend's work ended", || backend.state.dropped.load(Ordering::SeqCst) == 1).await;
     backend.state.gate.add_permits(1);
     assert_eq!(finish(patient).await.0, 200);
     let traffic = balancer.take_traffic();
-    assert_eq!(
-        (traffic.aborted, traffic.failures, traffic.successes),
-        (1, 0, 1)
-    );
+    assert_eq!((traffic.aborted, traffic.failures, traffic.successes), (1, 0, 1));
 }
 
 #[tokio::test]
@@ -367,10 +316,7 @@ async fn a_request_goes_to_the_backend_with_the_fewest_under_way() {
     balancer.route(&[busy.address]).await.expect("routed");
     let stuck = begin_get(balancer.local_addr()).await;
     until("one is under way", || busy.received() == 1).await;
-    balancer
-        .route(&[busy.address, free.address])
-        .await
-        .expect("routed");
+    balancer.route(&[busy.address, free.address]).await.expect("routed");
     for _ in 0..10 {
         assert_eq!(get(balancer.local_addr()).await.0, 200);
     }
@@ -392,10 +338,7 @@ async fn a_backend_that_joins_takes_its_share_of_the_backlog_at_once() {
     }
     until("ten wait", || balancer.queued() == 10).await;
     let joining = Backend::open().await;
-    balancer
-        .route(&[stuck.address, joining.address])
-        .await
-        .expect("routed");
+    balancer.route(&[stuck.address, joining.address]).await.expect("routed");
     for stream in waiting {
         assert_eq!(finish(stream).await.0, 200);
     }
@@ -458,10 +401,7 @@ async fn nothing_is_lost_while_backends_come_and_go_under_load() {
     assert!(failed.is_empty(), "{failed:?}");
     let traffic = balancer.take_traffic();
     assert_eq!((traffic.arrivals, traffic.successes), (400, 400));
-    assert_eq!(
-        (traffic.failures, traffic.aborted, traffic.in_flight),
-        (0, 0, 0)
-    );
+    assert_eq!((traffic.failures, traffic.aborted, traffic.in_flight), (0, 0, 0));
     assert_eq!(traffic.latencies_ms.len(), 400);
     assert!(balancer.generation() > 3, "backends did come and go");
 }
@@ -492,10 +432,7 @@ async fn one_client_connection_carries_several_requests_and_bodies_pass_both_way
     }
     let (head, body) = backend.state.last.lock().expect("sane").clone();
     assert_eq!(&body[..], b"second body");
-    assert!(
-        head.contains("/a?b=c") && head.contains("\"here\""),
-        "{head}"
-    );
+    assert!(head.contains("/a?b=c") && head.contains("\"here\""), "{head}");
     assert!(head.contains("10.1.1.1, 127.0.0.1"), "{head}");
     assert!(!head.contains("upgrade"), "{head}");
 }

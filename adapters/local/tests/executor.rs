@@ -117,10 +117,7 @@ fn ready(executor: &ProcessExecutor) -> u32 {
 }
 
 fn only_ready(ready: u32) -> ReplicaCounts {
-    ReplicaCounts {
-        ready,
-        ..ReplicaCounts::default()
-    }
+    ReplicaCounts { ready, ..ReplicaCounts::default() }
 }
 
 /// Whether the process runs; one that only waits to be reaped does not.
@@ -149,12 +146,7 @@ struct RecordingRouter {
 
 impl RecordingRouter {
     fn last(&self) -> Vec<SocketAddr> {
-        self.given
-            .lock()
-            .expect("sane")
-            .last()
-            .cloned()
-            .unwrap_or_default()
+        self.given.lock().expect("sane").last().cloned().unwrap_or_default()
     }
 }
 
@@ -230,10 +222,7 @@ async fn a_program_that_does_not_exist_is_named_and_not_tried_in_a_loop() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let error = executor.last_start_error().expect("kept");
     let (number, rest) = error.split_once(": ").expect("a number");
-    let number: u32 = number
-        .trim_start_matches("replica ")
-        .parse()
-        .expect("a number");
+    let number: u32 = number.trim_start_matches("replica ").parse().expect("a number");
     // 5 at once, then one after each of 100, 200, 400 and perhaps 800 ms.
     assert!((6..=12).contains(&number), "{number} starts in a second");
     assert_eq!(
@@ -251,14 +240,8 @@ async fn a_program_that_ends_at_once_is_reported_with_its_status() {
     executor.scale_to(1).await.expect("accepted");
     until("a start failed", || executor.last_start_error().is_some()).await;
     let error = executor.last_start_error().expect("kept");
-    assert!(
-        error.contains("ended before it was ready on port"),
-        "{error}"
-    );
-    assert!(
-        error.ends_with("(exit status: 3); look at its standard error"),
-        "{error}"
-    );
+    assert!(error.contains("ended before it was ready on port"), "{error}");
+    assert!(error.ends_with("(exit status: 3); look at its standard error"), "{error}");
     assert_eq!(ready(&executor), 0);
 }
 
@@ -274,10 +257,7 @@ async fn a_replica_that_does_not_become_ready_in_time_is_stopped_and_reported() 
     let first = executor.pids()[0];
     until("a start failed", || executor.last_start_error().is_some()).await;
     let error = executor.last_start_error().expect("kept");
-    assert!(
-        error.contains("GET /health gave no 200 within 0.5 s; look at"),
-        "{error}"
-    );
+    assert!(error.contains("GET /health gave no 200 within 0.5 s; look at"), "{error}");
     assert!(!is_running(first));
     assert_eq!(router.last(), []);
 }
@@ -299,21 +279,12 @@ async fn a_replica_gets_traffic_only_once_it_is_ready() {
 async fn while_the_router_fails_a_replica_is_starting_and_it_is_asked_again() {
     let router = Arc::new(RecordingRouter::default());
     let executor = executor(template(), Arc::clone(&router) as _, |_| ());
-    until("the empty set is routed", || {
-        router.given.lock().expect("sane").len() == 1
-    })
-    .await;
+    until("the empty set is routed", || router.given.lock().expect("sane").len() == 1).await;
     *router.failures_left.lock().expect("sane") = 3;
     let mut counts = executor.subscribe();
     executor.scale_to(1).await.expect("accepted");
-    until("it was asked three times", || {
-        *router.failures_left.lock().expect("sane") == 0
-    })
-    .await;
-    let starting = ReplicaCounts {
-        starting: 1,
-        ..ReplicaCounts::default()
-    };
+    until("it was asked three times", || *router.failures_left.lock().expect("sane") == 0).await;
+    let starting = ReplicaCounts { starting: 1, ..ReplicaCounts::default() };
     assert_eq!(*counts.borrow_and_update(), starting);
     until("it is ready", || ready(&executor) == 1).await;
 }
@@ -348,17 +319,9 @@ async fn a_replica_that_dies_leaves_the_route_and_is_replaced() {
     let before = executor.pids();
     let answer = get_path(balancer.local_addr(), "/crash").await;
     assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
-    until("another pair is ready", || {
-        now(&executor) == only_ready(2) && executor.pids() != before
-    })
-    .await;
-    assert_eq!(
-        executor.pids()[0..1]
-            .iter()
-            .filter(|pid| before.contains(pid))
-            .count(),
-        1
-    );
+    until("another pair is ready", || now(&executor) == only_ready(2) && executor.pids() != before)
+        .await;
+    assert_eq!(executor.pids()[0..1].iter().filter(|pid| before.contains(pid)).count(), 1);
     for _ in 0..10 {
         assert_eq!(get(balancer.local_addr()).await.0, 200);
     }
@@ -372,10 +335,7 @@ async fn a_drained_replica_finishes_its_request_before_it_is_stopped() {
     until("one is ready", || ready(&executor) == 1).await;
     let address = balancer.local_addr();
     let slow = tokio::spawn(async move { get_path(address, "/slow").await });
-    until("it is under way", || {
-        balancer.loads().iter().any(|(_, load)| *load == 1)
-    })
-    .await;
+    until("it is under way", || balancer.loads().iter().any(|(_, load)| *load == 1)).await;
     executor.scale_to(0).await.expect("accepted");
     until("it drains", || now(&executor).draining == 1).await;
     let answer = slow.await.expect("no panic");
@@ -408,14 +368,8 @@ async fn shutdown_kills_at_its_deadline() {
     let pids = executor.pids();
     let address = balancer.local_addr();
     let slow = tokio::spawn(async move { get_path(address, "/slow").await });
-    until("it is under way", || {
-        balancer.loads().iter().any(|(_, load)| *load == 1)
-    })
-    .await;
-    assert!(
-        !executor.shutdown(Duration::from_millis(50)).await,
-        "not in order"
-    );
+    until("it is under way", || balancer.loads().iter().any(|(_, load)| *load == 1)).await;
+    assert!(!executor.shutdown(Duration::from_millis(50)).await, "not in order");
     assert!(!is_running(pids[0]));
     let answer = slow.await.expect("no panic");
     assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
@@ -430,10 +384,8 @@ async fn a_replica_that_ignores_sigterm_is_killed_and_its_children_too() {
          while true; do sleep 0.05; done",
         this.display()
     );
-    let template = ReplicaTemplate::new("/bin/sh")
-        .arg("-c")
-        .arg(script)
-        .env("REPLICA_PORT", "{port}");
+    let template =
+        ReplicaTemplate::new("/bin/sh").arg("-c").arg(script).env("REPLICA_PORT", "{port}");
     let balancer = balancer();
     let executor = executor(template, Arc::clone(&balancer) as _, |settings| {
         settings.stop_deadline = Duration::from_millis(100);
@@ -445,10 +397,7 @@ async fn a_replica_that_ignores_sigterm_is_killed_and_its_children_too() {
     executor.scale_to(0).await.expect("accepted");
     until("it is gone", || now(&executor) == ReplicaCounts::default()).await;
     assert!(!is_running(shell));
-    until("its helper is gone too", || {
-        std::net::TcpStream::connect(backend).is_err()
-    })
-    .await;
+    until("its helper is gone too", || std::net::TcpStream::connect(backend).is_err()).await;
 }
 
 #[tokio::test]
@@ -479,10 +428,7 @@ async fn replicas_end_when_their_parent_is_killed() {
     assert!(pids.iter().all(|pid| is_running(*pid)));
     parent.kill().expect("killed");
     parent.wait().expect("reaped");
-    until("the replicas are gone", || {
-        pids.iter().all(|pid| !is_running(*pid))
-    })
-    .await;
+    until("the replicas are gone", || pids.iter().all(|pid| !is_running(*pid))).await;
     let _ = std::fs::remove_file(&file);
 }
 
@@ -509,10 +455,7 @@ async fn nothing_is_lost_while_the_fleet_grows_and_shrinks_under_load() {
     });
     for replicas in [3, 1, 2, 1] {
         executor.scale_to(replicas).await.expect("accepted");
-        until("the target is met", || {
-            now(&executor) == only_ready(replicas)
-        })
-        .await;
+        until("the target is met", || now(&executor) == only_ready(replicas)).await;
     }
     let answers = load.await.expect("the load ran");
     let failed: Vec<_> = answers.iter().filter(|answer| answer.0 != 200).collect();

@@ -37,12 +37,7 @@ async fn a_window_of_no_length_is_refused() {
     let fleet = Arc::new(Fleet(None));
     let error = TrafficSource::new(balancer(), fleet, Instant::now(), Duration::ZERO);
     let error = error.err().expect("refused");
-    assert_eq!(
-        error,
-        TrafficSourceError::Window {
-            window: Duration::ZERO
-        }
-    );
+    assert_eq!(error, TrafficSourceError::Window { window: Duration::ZERO });
     let text = "window: 0ns is not from 10 ms to 1 h; choose a few seconds";
     assert_eq!(error.to_string(), text);
 }
@@ -51,11 +46,7 @@ async fn a_window_of_no_length_is_refused() {
 async fn replicas_that_nobody_knows_are_absent_and_a_quiet_window_has_no_latencies() {
     let fleet = Arc::new(Fleet(None));
     let source = TrafficSource::new(balancer(), fleet, Instant::now(), WINDOW);
-    let window = source
-        .expect("valid")
-        .next_window()
-        .await
-        .expect("a window");
+    let window = source.expect("valid").next_window().await.expect("a window");
     assert_eq!((window.ready, window.starting), (None, None));
     assert_eq!((window.samples, window.latencies), (0, None));
     let traffic = window.traffic.expect("known");
@@ -68,11 +59,7 @@ async fn every_request_is_in_one_window_and_windows_follow_each_other() {
     let backend = Backend::open().await;
     balancer.route(&[backend.address]).await.expect("routed");
     assert_eq!(get(balancer.local_addr()).await.0, 200);
-    let counts = ReplicaCounts {
-        ready: 1,
-        starting: 2,
-        draining: 0,
-    };
+    let counts = ReplicaCounts { ready: 1, starting: 2, draining: 0 };
     let fleet = Arc::new(Fleet(Some(counts)));
     let origin = Instant::now();
     let source = TrafficSource::new(Arc::clone(&balancer), fleet, origin, WINDOW);
@@ -81,18 +68,12 @@ async fn every_request_is_in_one_window_and_windows_follow_each_other() {
         assert_eq!(get(balancer.local_addr()).await.0, 200);
     }
     let first = source.next_window().await.expect("a window");
-    assert_eq!(
-        (first.seq, first.samples, first.coverage),
-        (1, 5, Some(1.0))
-    );
+    assert_eq!((first.seq, first.samples, first.coverage), (1, 5, Some(1.0)));
     assert_eq!((first.ready, first.starting), (Some(1), Some(2)));
     let latencies = first.latencies.expect("five successes");
     assert!(latencies.p95.as_millis() > 0.0);
     let arrivals = first.traffic.expect("known").arrivals_per_s * first.length().as_secs_f64();
-    assert!(
-        (arrivals - 5.0).abs() < 1e-6,
-        "{arrivals}: the one before is not in it"
-    );
+    assert!((arrivals - 5.0).abs() < 1e-6, "{arrivals}: the one before is not in it");
     // The runtime is busy for more than two periods: one longer window, not several.
     tokio::time::sleep(WINDOW * 5 / 2).await;
     let second = source.next_window().await.expect("a window");

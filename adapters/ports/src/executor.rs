@@ -22,10 +22,7 @@ pub trait Executor: Send + Sync {
 
 /// Replicas by what they are doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "the three states of a replica that the wire knows"
-)]
+#[expect(clippy::exhaustive_structs, reason = "the three states of a replica that the wire knows")]
 pub struct ReplicaCounts {
     /// In traffic.
     pub ready: u32,

@@ -67,10 +67,7 @@ pub fn summarise(millis: &mut [f64]) -> Option<Latencies> {
     let p95 = Latency::from_millis(*millis.last()?).and_then(|_| at(P95))?;
     let (low, high) = p95_ranks(millis.len());
     let ranked = |rank: Option<usize>| {
-        millis
-            .get(rank?.checked_sub(1)?)
-            .copied()
-            .and_then(Latency::from_millis)
+        millis.get(rank?.checked_sub(1)?).copied().and_then(Latency::from_millis)
     };
     Some(
         Latencies::from_p95(p95)
@@ -86,11 +83,7 @@ fn p95_ranks(samples: usize) -> (Option<usize>, Option<usize>) {
     let Ok(below) = Binomial::new(P95, samples as u64) else {
         return (None, None);
     };
-    let rank = |count: u64| {
-        usize::try_from(count)
-            .ok()
-            .filter(|rank| (1..=samples).contains(rank))
-    };
+    let rank = |count: u64| usize::try_from(count).ok().filter(|rank| (1..=samples).contains(rank));
     // The true p95 lies under the rank-th value when fewer than `rank` samples lie below it.
     let low = below.inverse_cdf(tail);
     let high = below.inverse_cdf(1.0 - tail) + 1;
@@ -136,9 +129,7 @@ mod tests {
         // uniform values from a fixed generator, whose true p95 is 0.95.
         let mut state = 0x1234_5678_9abc_def0_u64;
         let mut uniform = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 11) as f64 / (1_u64 << 53) as f64
         };
         let mut held = 0;

@@ -143,14 +143,7 @@ impl Prober {
             timeout: settings.timeout,
             in_flight_max: settings.max_in_flight as usize,
         };
-        Ok(Self {
-            schedule,
-            window: settings.window,
-            origin,
-            executor,
-            running: None,
-            seq: 0,
-        })
+        Ok(Self { schedule, window: settings.window, origin, executor, running: None, seq: 0 })
     }
 
     fn now(&self) -> Timestamp {

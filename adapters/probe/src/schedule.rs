@@ -48,9 +48,7 @@ impl Schedule {
     /// One probe, to be counted from when it was `due`.
     async fn probe(self, due: Instant) {
         let outcome = match timeout_at(due + self.timeout, self.target.probe()).await {
-            Ok(Ok(true)) => Outcome::Succeeded {
-                millis: due.elapsed().as_secs_f64() * 1e3,
-            },
+            Ok(Ok(true)) => Outcome::Succeeded { millis: due.elapsed().as_secs_f64() * 1e3 },
             Ok(Ok(false) | Err(_)) => Outcome::Failed,
             Err(_) => Outcome::TimedOut,
         };

@@ -104,10 +104,7 @@ mod tests {
 
     fn window(tally: &Tally) -> Window {
         let zero = Timestamp::ORIGIN;
-        let built = tally
-            .take()
-            .into_window(1, zero, Timestamp::from_nanos(1))
-            .build();
+        let built = tally.take().into_window(1, zero, Timestamp::from_nanos(1)).build();
         built.expect("a valid window")
     }
 
@@ -119,10 +116,7 @@ mod tests {
         tally.add(Outcome::TimedOut);
         tally.add(Outcome::Failed);
         let window = window(&tally);
-        assert_eq!(
-            (window.samples, window.timeouts, window.failures),
-            (2, 1, 1)
-        );
+        assert_eq!((window.samples, window.timeouts, window.failures), (2, 1, 1));
         assert_eq!((window.latencies, window.coverage), (None, Some(1.0)));
     }
 

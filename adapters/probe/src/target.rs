@@ -29,10 +29,7 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) fn parse(url: &str) -> Result<Self, ProbeError> {
-        let refused = |rule: &'static str| ProbeError::Url {
-            url: url.to_owned(),
-            rule,
-        };
+        let refused = |rule: &'static str| ProbeError::Url { url: url.to_owned(), rule };
         let uri: Uri = url.parse().map_err(|_| refused("not a URL"))?;
         match uri.scheme_str() {
             Some("http") => {}
@@ -88,10 +85,7 @@ impl Target {
         let headers = request.headers_mut();
         headers.insert(HOST, self.host_header.clone());
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(io::Error::other)?;
+        let response = sender.send_request(request).await.map_err(io::Error::other)?;
         let is_success = !response.status().is_server_error();
         let mut body = response.into_body();
         let mut received = 0;
@@ -125,10 +119,7 @@ mod tests {
             ("/path", "without a scheme"),
             ("http://", "not a URL"),
             ("http://:80/", "without a host"),
-            (
-                "http://me:secret@x/",
-                "with a user, which a probe does not send",
-            ),
+            ("http://me:secret@x/", "with a user, which a probe does not send"),
             ("http://x:99999/", "with a port that is none"),
             ("http://x:/", "with a port that is none"),
             ("http://a b/", "not a URL"),

@@ -215,11 +215,7 @@ impl Executor for Fleet {
 #[tokio::test]
 async fn replicas_are_those_of_the_executor_and_absent_when_unknown() {
     let (url, _) = server(Duration::ZERO, "200 OK").await;
-    let counts = ReplicaCounts {
-        ready: 3,
-        starting: 2,
-        draining: 1,
-    };
+    let counts = ReplicaCounts { ready: 3, starting: 2, draining: 1 };
     let fleets = [None, Some(Fleet(None)), Some(Fleet(Some(counts)))];
     let mut seen = Vec::new();
     for fleet in fleets {

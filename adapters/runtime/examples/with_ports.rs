@@ -17,10 +17,7 @@ impl Executor for Fleet {
         Ok(())
     }
     async fn counts(&self) -> Result<ReplicaCounts, ExecutorError> {
-        Ok(ReplicaCounts {
-            ready: self.0.load(Relaxed),
-            ..ReplicaCounts::default()
-        })
+        Ok(ReplicaCounts { ready: self.0.load(Relaxed), ..ReplicaCounts::default() })
     }
 }
 
@@ -34,13 +31,7 @@ impl TelemetrySource for Meter {
         let work_ms = if self.2 > 20 { 900.0 } else { 30.0 }; // a step after twenty windows
         let ready = self.0.counts().await.map_or(1, |counts| counts.ready);
         let end = Timestamp::from_origin(self.1.elapsed());
-        Ok(Window::probes(
-            start,
-            end,
-            &[work_ms / f64::from(ready); 40],
-            0,
-            ready,
-        )?)
+        Ok(Window::probes(start, end, &[work_ms / f64::from(ready); 40], 0, ready)?)
     }
 }
 
@@ -51,11 +42,7 @@ impl<S> Observer<S> for Print {
             println!("{} {decision}", record.at);
         }
         self.0 += 1;
-        if self.0 < 60 {
-            Flow::Continue
-        } else {
-            Flow::Break
-        }
+        if self.0 < 60 { Flow::Continue } else { Flow::Break }
     }
 }
 
@@ -63,15 +50,9 @@ impl<S> Observer<S> for Print {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (fleet, origin) = (Arc::new(Fleet(AtomicU32::new(1))), Instant::now());
     let telemetry = Box::new(Meter(fleet.clone(), origin, 0));
-    let ports = Ports {
-        telemetry,
-        executor: fleet.clone(),
-        advisor: None,
-    };
+    let ports = Ports { telemetry, executor: fleet.clone(), advisor: None };
     let driver = Driver::new(Planner::heuristic(ReplicaBounds::new(1, 8)?), origin);
-    driver
-        .run(ports, &mut Print(0), std::future::pending())
-        .await;
+    driver.run(ports, &mut Print(0), std::future::pending()).await;
     assert!(fleet.0.load(Relaxed) > 1, "the step was not answered");
     Ok(())
 }

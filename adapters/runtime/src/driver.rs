@@ -20,10 +20,7 @@ const RETRY_WAIT: Duration = Duration::from_millis(100);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The outside of one planner.
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "built by every user; a new port is a new need"
-)]
+#[expect(clippy::exhaustive_structs, reason = "built by every user; a new port is a new need")]
 pub struct Ports {
     /// Where windows come from. Its timestamps count from the driver's origin.
     pub telemetry: Box<dyn TelemetrySource>,
@@ -206,10 +203,7 @@ fn spawn_telemetry(
         let mut wait = RETRY_WAIT;
         loop {
             let window = source.next_window().await;
-            let (failed, ended) = (
-                window.is_err(),
-                matches!(window, Err(TelemetryError::Ended)),
-            );
+            let (failed, ended) = (window.is_err(), matches!(window, Err(TelemetryError::Ended)));
             if reports.send(Report::Telemetry(window)).await.is_err() || ended {
                 return;
             }

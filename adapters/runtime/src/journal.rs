@@ -30,10 +30,7 @@ impl JournalWriter {
     {
         let file = OpenOptions::new().write(true).create_new(true).open(path);
         let file = file.map_err(|cause| JournalError::write(path, &cause))?;
-        let mut journal = Self {
-            path: path.to_owned(),
-            file: BufWriter::new(file),
-        };
+        let mut journal = Self { path: path.to_owned(), file: BufWriter::new(file) };
         journal.append(header)?;
         Ok(journal)
     }
@@ -48,13 +45,11 @@ impl JournalWriter {
     }
 
     fn append(&mut self, line: &impl Serialize) -> Result<(), JournalError> {
-        let written = serde_json::to_vec(line)
-            .map_err(io::Error::from)
-            .and_then(|mut text| {
-                text.push(b'\n');
-                self.file.write_all(&text)?;
-                self.file.flush()
-            });
+        let written = serde_json::to_vec(line).map_err(io::Error::from).and_then(|mut text| {
+            text.push(b'\n');
+            self.file.write_all(&text)?;
+            self.file.flush()
+        });
         written.map_err(|cause| JournalError::write(&self.path, &cause))
     }
 }
@@ -89,9 +84,7 @@ impl<S: DeserializeOwned> JournalReader<S> {
         };
         match reader.parse_next() {
             Some(header) => Ok((header?, reader)),
-            None => Err(JournalError::Empty {
-                path: path.to_owned(),
-            }),
+            None => Err(JournalError::Empty { path: path.to_owned() }),
         }
     }
 
@@ -172,16 +165,10 @@ pub enum JournalError {
 
 impl JournalError {
     fn read(path: &Path, cause: &io::Error) -> Self {
-        Self::Read {
-            path: path.to_owned(),
-            cause: cause.to_string(),
-        }
+        Self::Read { path: path.to_owned(), cause: cause.to_string() }
     }
 
     fn write(path: &Path, cause: &io::Error) -> Self {
-        Self::Write {
-            path: path.to_owned(),
-            cause: cause.to_string(),
-        }
+        Self::Write { path: path.to_owned(), cause: cause.to_string() }
     }
 }

@@ -98,9 +98,7 @@ pub fn run(args: &Args) -> Result<(), AppError> {
     crate::open_files::raise_limit();
     let service = service(args)?;
     // One thread: many of these share a few cores, and answering is not what takes the time.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let address = SocketAddr::new(args.listen, args.port);
         let listener =
@@ -109,10 +107,8 @@ pub fn run(args: &Args) -> Result<(), AppError> {
         let drain = drain_signal()?;
         let parent_gone = crate::program::parent_gone(args.exit_with_parent)?;
         let pid = std::process::id();
-        let _log_reader_is_gone = writeln!(
-            std::io::stderr(),
-            "app: serving on http://{address}/ as process {pid}"
-        );
+        let _log_reader_is_gone =
+            writeln!(std::io::stderr(), "app: serving on http://{address}/ as process {pid}");
         let drain_at_most = Duration::from_secs(args.drain_s.into());
         tokio::select! {
             biased;
@@ -128,11 +124,7 @@ pub fn run(args: &Args) -> Result<(), AppError> {
 }
 
 fn service(args: &Args) -> Result<Service, std::io::Error> {
-    let occupation = if args.burn {
-        Occupation::Burn
-    } else {
-        Occupation::Sleep
-    };
+    let occupation = if args.burn { Occupation::Burn } else { Occupation::Sleep };
     Ok(Service {
         workers: Workers::start(args.workers, occupation)?,
         ms_default: args.ms,

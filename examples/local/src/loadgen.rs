@@ -42,10 +42,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            timeout: TIMEOUT_DEFAULT,
-            keep_alive: false,
-        }
+        Self { timeout: TIMEOUT_DEFAULT, keep_alive: false }
     }
 }
 
@@ -155,16 +152,12 @@ struct Run {
 impl Run {
     async fn send_all(&mut self, arrivals_s: &[f64]) -> Result<(), LoadError> {
         for &at_s in arrivals_s {
-            let due = Due {
-                at_s,
-                at: self.start + Duration::from_secs_f64(at_s),
-            };
+            let due = Due { at_s, at: self.start + Duration::from_secs_f64(at_s) };
             self.collect_until(due.at).await?;
             let client = self.client.clone();
             let given_up = self.given_up.clone();
             let under_way = self.under_way.len();
-            self.under_way
-                .spawn(async move { client.request(due, under_way, given_up).await });
+            self.under_way.spawn(async move { client.request(due, under_way, given_up).await });
         }
         Ok(())
     }

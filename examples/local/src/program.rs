@@ -40,11 +40,7 @@ where
     match result {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
-            let line = error
-                .to_string()
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ");
+            let line = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
             eprintln!("{name}: {line}");
             ExitCode::from(EXIT_ERROR)
         }
@@ -57,18 +53,11 @@ pub(crate) fn parent_gone(is_wanted: bool) -> Result<impl Future<Output = ()>, s
     // A thread of its own: the runtime would wait for a read of its pool before it ends.
     let watch = move || {
         let mut ignored = [0; 256];
-        while std::io::stdin()
-            .read(&mut ignored)
-            .is_ok_and(|length| length > 0)
-        {}
+        while std::io::stdin().read(&mut ignored).is_ok_and(|length| length > 0) {}
         drop(gone);
     };
     let watcher = if is_wanted {
-        Some(
-            std::thread::Builder::new()
-                .stack_size(64 * 1024)
-                .spawn(watch)?,
-        )
+        Some(std::thread::Builder::new().stack_size(64 * 1024).spawn(watch)?)
     } else {
         drop(watch);
         None

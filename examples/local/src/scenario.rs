@@ -92,10 +92,7 @@ impl Scenario {
 
 /// One part of a scenario: a duration, and a rate that is constant or changes linearly.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the units, which are all seconds"
-)]
+#[expect(clippy::struct_field_names, reason = "the units, which are all seconds")]
 pub struct Phase {
     duration_s: f64,
     rate_from_per_s: f64,
@@ -129,15 +126,9 @@ impl Phase {
     fn instant_of(&self, arrivals: f64) -> f64 {
         let slope = (self.rate_to_per_s - self.rate_from_per_s) / self.duration_s;
         let rate_from = self.rate_from_per_s;
-        let rate_then = (rate_from * rate_from + 2.0 * slope * arrivals)
-            .max(0.0)
-            .sqrt();
+        let rate_then = (rate_from * rate_from + 2.0 * slope * arrivals).max(0.0).sqrt();
         let speed = rate_from + rate_then;
-        if speed > 0.0 {
-            (2.0 * arrivals / speed).clamp(0.0, self.duration_s)
-        } else {
-            0.0
-        }
+        if speed > 0.0 { (2.0 * arrivals / speed).clamp(0.0, self.duration_s) } else { 0.0 }
     }
 }
 
@@ -243,49 +234,28 @@ impl FromStr for Scenario {
 }
 
 fn parse_phase(phase: usize, text: &str) -> Result<Phase, ScenarioError> {
-    let form = || ScenarioError::Form {
-        phase,
-        text: text.to_owned(),
-    };
+    let form = || ScenarioError::Form { phase, text: text.to_owned() };
     let (seconds, rates) = text.split_once('x').ok_or_else(form)?;
     let (from, to) = rates.split_once("..").unwrap_or((rates, rates));
     let duration_s = parse_number(seconds).ok_or_else(form)?;
     let rate_from_per_s = parse_number(from).ok_or_else(form)?;
     let rate_to_per_s = parse_number(to).ok_or_else(form)?;
     if !(1.0..=PHASE_S_MAX).contains(&duration_s) {
-        return Err(ScenarioError::Seconds {
-            phase,
-            text: text.to_owned(),
-            seconds: duration_s,
-        });
+        return Err(ScenarioError::Seconds { phase, text: text.to_owned(), seconds: duration_s });
     }
     for rate in [rate_from_per_s, rate_to_per_s] {
         if !(0.0..=RATE_PER_S_MAX).contains(&rate) {
-            return Err(ScenarioError::Rate {
-                phase,
-                text: text.to_owned(),
-                rate,
-            });
+            return Err(ScenarioError::Rate { phase, text: text.to_owned(), rate });
         }
     }
-    Ok(Phase {
-        duration_s,
-        rate_from_per_s,
-        rate_to_per_s,
-    })
+    Ok(Phase { duration_s, rate_from_per_s, rate_to_per_s })
 }
 
 /// Digits with at most one decimal point between them: no sign, exponent, `inf` or `nan`.
 fn parse_number(text: &str) -> Option<f64> {
-    let plain = text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let closed = !text.starts_with('.') && !text.ends_with('.');
-    if plain && closed {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if plain && closed { text.parse().ok() } else { None }
 }
 
 /// A waiting time with mean one.
@@ -304,9 +274,7 @@ mod tests {
     }
 
     fn refusal(text: &str) -> String {
-        text.parse::<Scenario>()
-            .expect_err("the test gives an invalid scenario")
-            .to_string()
+        text.parse::<Scenario>().expect_err("the test gives an invalid scenario").to_string()
     }
 
     #[test]
@@ -340,10 +308,7 @@ mod tests {
             "30×20",
         ] {
             let error = text.parse::<Scenario>().expect_err(text);
-            assert!(
-                matches!(error, ScenarioError::Form { .. }),
-                "{text:?} gave {error:?}"
-            );
+            assert!(matches!(error, ScenarioError::Form { .. }), "{text:?} gave {error:?}");
         }
     }
 
@@ -387,12 +352,7 @@ mod tests {
 
     #[test]
     fn the_text_of_a_scenario_parses_to_the_same_scenario() {
-        for text in [
-            "30x20,60x120,40x20",
-            "60x10..150,60x150..10",
-            "1.25x0.1..3",
-            "5x0",
-        ] {
+        for text in ["30x20,60x120,40x20", "60x10..150,60x150..10", "1.25x0.1..3", "5x0"] {
             assert_eq!(scenario(text).to_string(), text);
             assert_eq!(scenario(&scenario(text).to_string()), scenario(text));
         }
@@ -427,21 +387,13 @@ mod tests {
 
     #[test]
     fn the_count_is_within_four_sigma_of_the_integral_of_the_rate() {
-        for text in [
-            "30x20,60x120,40x20",
-            "60x10..150,60x150..10",
-            "50x0..200",
-            "50x200..0",
-        ] {
+        for text in ["30x20,60x120,40x20", "60x10..150,60x150..10", "50x0..200", "50x200..0"] {
             let scenario = scenario(text);
             for seed in 0..20 {
                 let count = scenario.arrivals_s(seed).len() as f64;
                 let expected = scenario.arrivals_expected();
                 let sigma = expected.sqrt();
-                assert!(
-                    (count - expected).abs() < 4.0 * sigma,
-                    "{text} seed {seed}: {count}"
-                );
+                assert!((count - expected).abs() < 4.0 * sigma, "{text} seed {seed}: {count}");
             }
         }
     }
@@ -451,10 +403,7 @@ mod tests {
         let arrivals_s = scenario("100x0..400").arrivals_s(3);
         let early = arrivals_s.iter().filter(|at_s| **at_s < 50.0).count() as f64;
         let share = early / arrivals_s.len() as f64;
-        assert!(
-            (share - 0.25).abs() < 0.015,
-            "share in the first half: {share}"
-        );
+        assert!((share - 0.25).abs() < 0.015, "share in the first half: {share}");
     }
 
     #[test]

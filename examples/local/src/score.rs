@@ -81,11 +81,7 @@ pub fn floor_share(
     let queue = Queue {
         service_ns: nanoseconds(service.service_ms / 1_000.0),
         servers_min: servers(min_replicas, service.workers, arrivals_ns.len()),
-        servers_max: servers(
-            max_replicas.max(min_replicas),
-            service.workers,
-            arrivals_ns.len(),
-        ),
+        servers_max: servers(max_replicas.max(min_replicas), service.workers, arrivals_ns.len()),
     };
     let slo_ns = nanoseconds(slo_ms / 1_000.0);
     let unhelped_ns = queue.latencies_ns(&arrivals_ns, None);
@@ -100,15 +96,10 @@ pub fn floor_share(
     );
     let latencies_ns = match breach {
         None => unhelped_ns,
-        Some(second) => queue.latencies_ns(
-            &arrivals_ns,
-            Some((second + 1).saturating_mul(NANOSECONDS_PER_SECOND)),
-        ),
+        Some(second) => queue
+            .latencies_ns(&arrivals_ns, Some((second + 1).saturating_mul(NANOSECONDS_PER_SECOND))),
     };
-    let slow = latencies_ns
-        .iter()
-        .filter(|latency_ns| **latency_ns > slo_ns)
-        .count();
+    let slow = latencies_ns.iter().filter(|latency_ns| **latency_ns > slo_ns).count();
     Floor {
         share: share(slow as u64, arrivals_ns.len() as u64),
         breach_s: breach.map(|second| second as f64),
@@ -157,9 +148,7 @@ fn first_breach_s(
     let mut from = 0;
     for second in arrivals_ns.chunk_by(|a, b| whole_second(*a) == whole_second(*b)) {
         let until = from + second.len();
-        let late = latencies_ns[from..until]
-            .iter()
-            .any(|latency_ns| *latency_ns > slo_ns);
+        let late = latencies_ns[from..until].iter().any(|latency_ns| *latency_ns > slo_ns);
         if late && exceeds_capacity(second.len() as u64) {
             return second.first().map(|at_ns| whole_second(*at_ns));
         }
@@ -189,11 +178,7 @@ fn nanoseconds(seconds: f64) -> u64 {
 }
 
 fn share(part: u64, of: u64) -> f64 {
-    if of == 0 {
-        0.0
-    } else {
-        part as f64 / of as f64
-    }
+    if of == 0 { 0.0 } else { part as f64 / of as f64 }
 }
 
 #[cfg(test)]
@@ -201,10 +186,7 @@ mod tests {
     use super::*;
     use crate::loadgen::Cause;
 
-    const TWENTY_MS: Service = Service {
-        workers: 1,
-        service_ms: 20.0,
-    };
+    const TWENTY_MS: Service = Service { workers: 1, service_ms: 20.0 };
 
     fn record(outcome: Outcome, latency_ms: f64) -> RequestRecord {
         RequestRecord {
@@ -221,13 +203,7 @@ mod tests {
     fn no_requests_score_zero_and_not_an_undefined_share() {
         assert_eq!(score(&[], 150.0), Score::default());
         let floor = floor_share(&[], TWENTY_MS, 1, 4, 150.0);
-        assert_eq!(
-            floor,
-            Floor {
-                share: 0.0,
-                breach_s: None
-            }
-        );
+        assert_eq!(floor, Floor { share: 0.0, breach_s: None });
     }
 
     #[test]
@@ -241,13 +217,7 @@ mod tests {
         ];
         assert_eq!(
             score(&records, 150.0),
-            Score {
-                requests: 4,
-                failed: 1,
-                slow: 1,
-                cancelled: 1,
-                slow_or_failed_share: 0.5
-            }
+            Score { requests: 4, failed: 1, slow: 1, cancelled: 1, slow_or_failed_share: 0.5 }
         );
     }
 
@@ -261,13 +231,7 @@ mod tests {
         // Ten at once, 1 x 20 ms: answered after 20, 40, .. 200 ms; three exceed 150 ms.
         // Fifty a second could be served, so there is nothing that more replicas are needed for.
         let floor = floor_share(&[0.0; 10], TWENTY_MS, 1, 8, 150.0);
-        assert_eq!(
-            floor,
-            Floor {
-                share: 0.3,
-                breach_s: None
-            }
-        );
+        assert_eq!(floor, Floor { share: 0.3, breach_s: None });
     }
 
     #[test]
@@ -275,13 +239,7 @@ mod tests {
         // 51 arrivals spread over the second at 50/s: the last waits hardly at all.
         let arrivals_s: Vec<f64> = (0..51).map(|i| f64::from(i) / 51.0).collect();
         let floor = floor_share(&arrivals_s, TWENTY_MS, 1, 8, 150.0);
-        assert_eq!(
-            floor,
-            Floor {
-                share: 0.0,
-                breach_s: None
-            }
-        );
+        assert_eq!(floor, Floor { share: 0.0, breach_s: None });
     }
 
     #[test]
@@ -289,13 +247,7 @@ mod tests {
         // Sixty at 3.0 s: number n is answered after n x 20 ms. Until 4.0 s fifty are done, of
         // which the first seven in time; then four servers take the last ten: all late.
         let floor = floor_share(&[3.0; 60], TWENTY_MS, 1, 4, 150.0);
-        assert_eq!(
-            floor,
-            Floor {
-                share: 53.0 / 60.0,
-                breach_s: Some(3.0)
-            }
-        );
+        assert_eq!(floor, Floor { share: 53.0 / 60.0, breach_s: Some(3.0) });
     }
 
     #[test]
@@ -305,30 +257,15 @@ mod tests {
         let mut arrivals_s = vec![0.0; 100];
         arrivals_s.extend([1.0; 5]);
         let floor = floor_share(&arrivals_s, TWENTY_MS, 1, 10, 150.0);
-        assert_eq!(
-            floor,
-            Floor {
-                share: 93.0 / 105.0,
-                breach_s: Some(0.0)
-            }
-        );
+        assert_eq!(floor, Floor { share: 93.0 / 105.0, breach_s: Some(0.0) });
         // Three servers need 1.34 s for the fifty: the five are late as well.
         let floor = floor_share(&arrivals_s, TWENTY_MS, 1, 3, 150.0);
-        assert_eq!(
-            floor,
-            Floor {
-                share: 98.0 / 105.0,
-                breach_s: Some(0.0)
-            }
-        );
+        assert_eq!(floor, Floor { share: 98.0 / 105.0, breach_s: Some(0.0) });
     }
 
     #[test]
     fn workers_count_like_replicas() {
-        let two_workers = Service {
-            workers: 2,
-            service_ms: 20.0,
-        };
+        let two_workers = Service { workers: 2, service_ms: 20.0 };
         assert_eq!(
             floor_share(&[3.0; 120], two_workers, 1, 2, 150.0),
             floor_share(&[3.0; 120], TWENTY_MS, 2, 4, 150.0)
@@ -337,13 +274,7 @@ mod tests {
 
     #[test]
     fn absurd_inputs_are_bounded_and_do_not_panic() {
-        let absurd = Service {
-            workers: u32::MAX,
-            service_ms: f64::INFINITY,
-        };
-        assert_eq!(
-            floor_share(&[f64::NAN, 1e300], absurd, u32::MAX, 0, f64::NAN).share,
-            0.5
-        );
+        let absurd = Service { workers: u32::MAX, service_ms: f64::INFINITY };
+        assert_eq!(floor_share(&[f64::NAN, 1e300], absurd, u32::MAX, 0, f64::NAN).share, 0.5);
     }
 }

@@ -52,15 +52,10 @@ pub struct ViewState {
 /// The live view: 14 lines at most, none wider than `width` columns, each ended by a newline.
 pub fn frame(state: &ViewState, width: usize) -> String {
     let width = width.clamp(WIDTH_RANGE.0, WIDTH_RANGE.1);
-    let ink = Ink {
-        is_coloured: state.is_coloured,
-    };
+    let ink = Ink { is_coloured: state.is_coloured };
     let window = state.last.unwrap_or_default();
     let mut lines = vec![
-        ink.bold(&clip(
-            &format!("planner  {}", harmless(&state.title)),
-            width,
-        )),
+        ink.bold(&clip(&format!("planner  {}", harmless(&state.title)), width)),
         progress(state, ink, width),
         String::new(),
         latency(state, &window, ink, width),
@@ -74,15 +69,8 @@ pub fn frame(state: &ViewState, width: usize) -> String {
         lines.push(ink.dim("  none yet"));
     }
     let first = state.decisions.len().saturating_sub(DECISIONS_SHOWN);
-    lines.extend(
-        state.decisions[first..]
-            .iter()
-            .map(|d| decision(d, ink, width)),
-    );
-    lines
-        .iter()
-        .flat_map(|line| [line.as_str(), "\n"])
-        .collect()
+    lines.extend(state.decisions[first..].iter().map(|d| decision(d, ink, width)));
+    lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
 }
 
 /// One line for a log: the last window and the decision made in it, without colour.
@@ -97,9 +85,7 @@ pub fn plain_line(state: &ViewState) -> String {
         known(window.success_share, format_percent),
         known_count(window.ready),
         known_count(window.starting),
-        state
-            .slow
-            .map_or_else(|| "–".to_owned(), |slow| slow.to_string()),
+        state.slow.map_or_else(|| "–".to_owned(), |slow| slow.to_string()),
         state.failed
     );
     let in_this_window = |d: &&DecisionRow| d.at_s >= window.t_s && d.direction != Direction::Hold;
@@ -149,11 +135,7 @@ fn sparkline(state: &ViewState, window: &WindowRow, ink: Ink, width: usize) -> S
     let first = state.recent_p95_ms.len().saturating_sub(columns);
     let shown = &state.recent_p95_ms[first..];
     let band_ms = window.band_high_ms.unwrap_or(0.0);
-    let highest_ms = shown
-        .iter()
-        .flatten()
-        .copied()
-        .fold(2.0 * band_ms, f64::max);
+    let highest_ms = shown.iter().flatten().copied().fold(2.0 * band_ms, f64::max);
     let mut line = " ".repeat(9);
     for p95_ms in shown {
         match p95_ms {
@@ -175,9 +157,7 @@ fn requests(state: &ViewState, window: &WindowRow, ink: Ink, width: usize) -> St
             known(window.success_share, format_percent),
             known(window.arrivals_per_s, format_number),
             state.requests,
-            state
-                .slow
-                .map_or_else(|| "–".to_owned(), |slow| slow.to_string()),
+            state.slow.map_or_else(|| "–".to_owned(), |slow| slow.to_string()),
             state.failed
         ),
         width,

@@ -29,26 +29,16 @@ impl App {
             .expect("the binary was built");
         let stderr = process.stderr.take().expect("piped");
         let mut line = String::new();
-        BufReader::new(stderr)
-            .read_line(&mut line)
-            .expect("the service says where it is");
-        let address = line
-            .split("http://")
-            .nth(1)
-            .and_then(|rest| rest.split('/').next());
-        let address = address
-            .unwrap_or_else(|| panic!("no address in {line:?}"))
-            .to_owned();
+        BufReader::new(stderr).read_line(&mut line).expect("the service says where it is");
+        let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next());
+        let address = address.unwrap_or_else(|| panic!("no address in {line:?}")).to_owned();
         Self { process, address }
     }
 
     fn request(&self, path: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).expect("the service listens");
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nhost: app\r\nconnection: close\r\n\r\n"
-        )
-        .expect("the connection is open");
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: app\r\nconnection: close\r\n\r\n")
+            .expect("the connection is open");
         stream
     }
 
@@ -108,20 +98,12 @@ fn either_signal_answers_what_is_queued_and_exits_with_success() {
 #[test]
 fn the_end_of_standard_input_ends_the_service_only_when_asked() {
     let mut bound = App::start(&["--exit-with-parent"]);
-    assert_eq!(
-        bound.exit_code_within(Duration::from_millis(300)),
-        None,
-        "input is still open"
-    );
+    assert_eq!(bound.exit_code_within(Duration::from_millis(300)), None, "input is still open");
     drop(bound.process.stdin.take());
     assert_eq!(bound.exit_code_within(Duration::from_secs(5)), Some(0));
     let mut free = App::start(&[]);
     drop(free.process.stdin.take());
-    assert_eq!(
-        free.exit_code_within(Duration::from_millis(500)),
-        None,
-        "nobody asked for that"
-    );
+    assert_eq!(free.exit_code_within(Duration::from_millis(500)), None, "nobody asked for that");
 }
 
 #[test]
@@ -152,16 +134,9 @@ fn the_generator_measures_the_service_and_prints_its_summary_as_json() {
         .arg(format!("--target=http://{}/", app.address))
         .output()
         .expect("the binary was built");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let lines = std::fs::read_to_string(&log)
-        .expect("written")
-        .lines()
-        .count();
+    let lines = std::fs::read_to_string(&log).expect("written").lines().count();
     assert_eq!(summary["requests"], lines);
     assert_eq!(summary["failed"], 0);
     assert!(summary["p50_ms"].as_f64() >= Some(5.0), "{summary}");

@@ -48,10 +48,7 @@ const REPLICAS_MAX: f64 = 1e6;
 
 /// The default policy. See the module's text for what it does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "it has no settings: all are in `Config`"
-)]
+#[expect(clippy::exhaustive_structs, reason = "it has no settings: all are in `Config`")]
 pub struct Heuristic;
 
 /// What the default policy remembers.
@@ -158,11 +155,7 @@ fn scale_out(view: &View<'_>, state: &HeuristicState, breach: Breach) -> Proposa
     } else if let (Some(traffic), true) = (traffic, state.proven_per_s > 0.0) {
         needed = needed.max(replicas_for(traffic.arrivals_per_s, state.proven_per_s));
     }
-    if let Breach::Saturation {
-        arrivals_per_s,
-        completions_per_s,
-    } = breach
-    {
+    if let Breach::Saturation { arrivals_per_s, completions_per_s } = breach {
         let factor = (arrivals_per_s / completions_per_s).min(SATURATION_FACTOR_MAX);
         needed = needed.max(replicas_for(serving * factor, target_share));
     }
@@ -180,14 +173,10 @@ fn scale_out(view: &View<'_>, state: &HeuristicState, breach: Breach) -> Proposa
         return proposal(needed);
     }
     if view.pending() > 0 {
-        return proposal(current).because(Reason::Pending {
-            replicas: view.pending(),
-        });
+        return proposal(current).because(Reason::Pending { replicas: view.pending() });
     }
     if view.settled_windows < SETTLE_WINDOWS {
-        return proposal(current).because(Reason::Settling {
-            windows: view.settled_windows,
-        });
+        return proposal(current).because(Reason::Settling { windows: view.settled_windows });
     }
     proposal(current.saturating_add(1))
 }
@@ -220,9 +209,7 @@ fn scale_in(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
     let current = view.current;
     let least = state.floor_replicas(view).unwrap_or(0);
     let fewer = |preferred: u32, reason| {
-        let proposal = Proposal::band(preferred, preferred, current)
-            .because(reason)
-            .consulting();
+        let proposal = Proposal::band(preferred, preferred, current).because(reason).consulting();
         if preferred == least && least > 0 {
             proposal.because(Reason::LearnedFloor { replicas: least })
         } else {
@@ -233,25 +220,15 @@ fn scale_in(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
         let needed = needed.max(least);
         if needed < current {
             let per_replica_per_s = view.window.traffic?.arrivals_per_s / f64::from(needed.max(1));
-            return Some(fewer(
-                needed,
-                Reason::Projection {
-                    per_replica_per_s,
-                    limit_per_s,
-                },
-            ));
+            return Some(fewer(needed, Reason::Projection { per_replica_per_s, limit_per_s }));
         }
         if state.used_up {
             return None;
         }
     }
     let untested = state.watched.is_none() && current.saturating_sub(1) >= least;
-    (untested && current > view.config.bounds().min()).then(|| {
-        fewer(
-            current.saturating_sub(1),
-            Reason::Experiment { from: current },
-        )
-    })
+    (untested && current > view.config.bounds().min())
+        .then(|| fewer(current.saturating_sub(1), Reason::Experiment { from: current }))
 }
 
 /// As it is; an advisor may bring a scale-out forward when the signal is elevated.
@@ -276,26 +253,15 @@ fn hold(view: &View<'_>) -> Proposal {
 /// Remembers that a scale-in was wrong.
 fn learn_floor(view: &View<'_>, state: &mut HeuristicState) {
     let undone = undo(view, state).is_some();
-    let Some(watched) = state
-        .watched
-        .filter(|_| undone || view.signal.breach.is_some())
-    else {
+    let Some(watched) = state.watched.filter(|_| undone || view.signal.breach.is_some()) else {
         return;
     };
-    let times = state
-        .floor
-        .map_or(0, |floor| floor.times)
-        .min(FLOOR_DOUBLINGS_MAX);
-    let wait = view
-        .config
-        .cooldown_in()
-        .max(view.config.stabilisation_in());
+    let times = state.floor.map_or(0, |floor| floor.times).min(FLOOR_DOUBLINGS_MAX);
+    let wait = view.config.cooldown_in().max(view.config.stabilisation_in());
     let doubled = wait.checked_mul(2 << times).unwrap_or(Duration::MAX);
     state.floor = Some(LearnedFloor {
         replicas: view.current.saturating_add(1).min(watched.from),
-        arrivals_per_s: state
-            .mean_per_s(RATE_WINDOWS, view.load())
-            .map(|(mean, _)| mean),
+        arrivals_per_s: state.mean_per_s(RATE_WINDOWS, view.load()).map(|(mean, _)| mean),
         until: view.now.saturating_add(doubled),
         times: times + 1,
     });
@@ -305,14 +271,8 @@ fn learn_floor(view: &View<'_>, state: &mut HeuristicState) {
 /// Starts and ends the watch over a scale-in.
 fn watch(view: &View<'_>, target: u32, state: &mut HeuristicState) {
     if target < view.current {
-        let proven = state
-            .projected_replicas(view)
-            .is_some_and(|(needed, _)| needed <= target);
-        state.watched = Some(Watched {
-            from: view.current,
-            experiment: !proven,
-            strayed: false,
-        });
+        let proven = state.projected_replicas(view).is_some_and(|(needed, _)| needed <= target);
+        state.watched = Some(Watched { from: view.current, experiment: !proven, strayed: false });
         return;
     }
     let settled = view.settled_windows > SETTLE_WINDOWS.max(view.config.low_windows());
@@ -329,21 +289,12 @@ fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
         state.recent.clear();
         return;
     };
-    let steady = state
-        .recent
-        .back()
-        .is_some_and(|last| last.ready == load.ready)
+    let steady = state.recent.back().is_some_and(|last| last.ready == load.ready)
         && view.pending() == 0
         && view.settled_windows > 1
         && view.quality.is_trusted();
-    let load = Load {
-        steady_and_near: steady && view.signal.near,
-        ..load
-    };
-    let completions_per_s = view
-        .window
-        .traffic
-        .and_then(|traffic| traffic.completions_per_s);
+    let load = Load { steady_and_near: steady && view.signal.near, ..load };
+    let completions_per_s = view.window.traffic.and_then(|traffic| traffic.completions_per_s);
     if let (true, Some(completions_per_s)) = (steady, completions_per_s) {
         let per_replica_per_s = completions_per_s / f64::from(load.ready.max(1));
         let hurts_by_load = matches!(
@@ -365,10 +316,7 @@ fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
     }
     state.recent.push_back(load);
     let proven = state.recent.len() == RATE_WINDOWS
-        && state
-            .recent
-            .iter()
-            .all(|past| past.steady_and_near && past.ready == load.ready);
+        && state.recent.iter().all(|past| past.steady_and_near && past.ready == load.ready);
     if proven && let Some((mean, _)) = mean_per_s(state.recent.iter()) {
         let per_replica_per_s = mean / f64::from(load.ready.max(1));
         state.proven_per_s = state.proven_per_s.max(per_replica_per_s);
@@ -418,11 +366,9 @@ impl HeuristicState {
             (replicas_for(surely, limit_per_s), limit_per_s)
         });
         match (by_proof, by_capacity) {
-            (Some(proof), Some(capacity)) => Some(if proof.0 < capacity.0 {
-                proof
-            } else {
-                capacity
-            }),
+            (Some(proof), Some(capacity)) => {
+                Some(if proof.0 < capacity.0 { proof } else { capacity })
+            }
             (proof, capacity) => proof.or(capacity),
         }
     }
@@ -430,10 +376,7 @@ impl HeuristicState {
     /// The least count that was enough at a load like this, while that is remembered.
     fn floor_replicas(&self, view: &View<'_>) -> Option<u32> {
         let floor = self.floor.filter(|floor| view.now < floor.until)?;
-        let lighter = match (
-            floor.arrivals_per_s,
-            self.mean_per_s(RATE_WINDOWS, view.load()),
-        ) {
+        let lighter = match (floor.arrivals_per_s, self.mean_per_s(RATE_WINDOWS, view.load())) {
             (Some(learned_at), Some((mean, _))) => mean < FLOOR_LOAD_SHARE * learned_at,
             _ => false,
         };
@@ -486,17 +429,9 @@ fn poisson_sigma(mean_per_s: f64, seconds: f64) -> f64 {
 
 /// The least count at which each carries at most `limit`.
 fn replicas_for(load: f64, limit: f64) -> u32 {
-    let exact = if load <= 0.0 {
-        0.0
-    } else {
-        libm::ceil(load / limit).min(REPLICAS_MAX)
-    };
+    let exact = if load <= 0.0 { 0.0 } else { libm::ceil(load / limit).min(REPLICAS_MAX) };
     // A limit of zero gives infinity, which the minimum has bounded; nothing gives NaN.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "0 to 1e6"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1e6")]
     let replicas = exact as u32;
     replicas
 }

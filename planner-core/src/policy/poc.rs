@@ -52,20 +52,13 @@ impl PocSettings {
     }
 
     fn of(config: &Config) -> Self {
-        Self::new(
-            config.thresholds(),
-            config.bounds(),
-            config.low_windows() as usize,
-        )
+        Self::new(config.thresholds(), config.bounds(), config.low_windows() as usize)
     }
 }
 
 /// What it looks at. Numbers are as they came: it never validated them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "the fixed input of a fixed program"
-)]
+#[expect(clippy::exhaustive_structs, reason = "the fixed input of a fixed program")]
 pub struct PocInput<'a> {
     /// p95 of the window in milliseconds.
     pub p95_ms: f64,
@@ -83,10 +76,7 @@ pub struct PocInput<'a> {
 
 /// What it wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "the fixed answers of a fixed program"
-)]
+#[expect(clippy::exhaustive_enums, reason = "the fixed answers of a fixed program")]
 pub enum PocAction {
     /// Nothing.
     Noop,
@@ -109,10 +99,7 @@ impl PocAction {
 
 /// Its decision with the reason in its own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "the fixed answer of a fixed program"
-)]
+#[expect(clippy::exhaustive_structs, reason = "the fixed answer of a fixed program")]
 pub struct PocVerdict {
     /// What it wants done.
     pub action: PocAction,
@@ -153,16 +140,8 @@ impl PocSettings {
         if !input.have_baseline {
             return verdict(PocAction::Noop, String::from("warming"));
         }
-        let ratio = if input.baseline_ms > 0.0 {
-            input.p95_ms / input.baseline_ms
-        } else {
-            0.0
-        };
-        let sigma_ms = if input.sigma_ms == 0.0 {
-            1.0
-        } else {
-            input.sigma_ms
-        };
+        let ratio = if input.baseline_ms > 0.0 { input.p95_ms / input.baseline_ms } else { 0.0 };
+        let sigma_ms = if input.sigma_ms == 0.0 { 1.0 } else { input.sigma_ms };
         let z = (input.p95_ms - input.baseline_ms) / sigma_ms;
         if input.replicas < self.max_replicas && (ratio >= self.alpha_up || z >= UP_Z) {
             return verdict(PocAction::ScaleUp, format!("{ratio:.1}x baseline"));
@@ -182,10 +161,7 @@ impl PocSettings {
 
 /// The proof of concept's heuristic as a [`Policy`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "it has no settings: all are in `Config`"
-)]
+#[expect(clippy::exhaustive_structs, reason = "it has no settings: all are in `Config`")]
 pub struct Poc;
 
 /// Whether each recent window was near, oldest first.
@@ -242,20 +218,16 @@ impl Policy for Poc {
         match Self::verdict(view, state).map(|(_, verdict)| verdict.action) {
             None => Proposal::exactly(current).because(Reason::Warmup),
             Some(PocAction::Noop) => Proposal::exactly(current).because(Reason::Calm),
-            Some(PocAction::ScaleUp) => Proposal::band(
-                current,
-                current.saturating_add(1),
-                current.saturating_add(1),
-            )
-            .because(Reason::Rule(RULE_UP))
-            .consulting(),
-            Some(PocAction::ScaleDown) => Proposal::band(
-                current.saturating_sub(1),
-                current.saturating_sub(1),
-                current,
-            )
-            .because(Reason::Rule(RULE_DOWN))
-            .consulting(),
+            Some(PocAction::ScaleUp) => {
+                Proposal::band(current, current.saturating_add(1), current.saturating_add(1))
+                    .because(Reason::Rule(RULE_UP))
+                    .consulting()
+            }
+            Some(PocAction::ScaleDown) => {
+                Proposal::band(current.saturating_sub(1), current.saturating_sub(1), current)
+                    .because(Reason::Rule(RULE_DOWN))
+                    .consulting()
+            }
         }
     }
 
@@ -275,32 +247,18 @@ mod tests {
     use super::*;
 
     fn settings() -> PocSettings {
-        let thresholds = Thresholds {
-            up_ratio: 8.0,
-            down_ratio: 1.1,
-            up_z: 6.0,
-        };
+        let thresholds = Thresholds { up_ratio: 8.0, down_ratio: 1.1, up_z: 6.0 };
         PocSettings::new(thresholds, ReplicaBounds::new(2, 10).expect("valid"), 3)
     }
 
     fn input(p95_ms: f64, low_windows: &[bool]) -> PocInput<'_> {
         let (baseline_ms, sigma_ms, replicas) = (40.0, 0.0, 4);
-        PocInput {
-            p95_ms,
-            baseline_ms,
-            sigma_ms,
-            replicas,
-            have_baseline: true,
-            low_windows,
-        }
+        PocInput { p95_ms, baseline_ms, sigma_ms, replicas, have_baseline: true, low_windows }
     }
 
     #[test]
     fn without_a_baseline_it_only_warms() {
-        let cold = PocInput {
-            have_baseline: false,
-            ..input(900.0, &[])
-        };
+        let cold = PocInput { have_baseline: false, ..input(900.0, &[]) };
         assert_eq!(settings().decide(&cold).reason, "warming");
     }
 
@@ -315,14 +273,8 @@ mod tests {
 
     #[test]
     fn three_near_windows_scale_it_down_and_two_of_three_do_not() {
-        assert_eq!(
-            settings().decide(&input(40.0, &[true; 3])).action,
-            PocAction::ScaleDown
-        );
+        assert_eq!(settings().decide(&input(40.0, &[true; 3])).action, PocAction::ScaleDown);
         let mixed = [true, false, true];
-        assert_eq!(
-            settings().decide(&input(40.0, &mixed)).action,
-            PocAction::Noop
-        );
+        assert_eq!(settings().decide(&input(40.0, &mixed)).action, PocAction::Noop);
     }
 }

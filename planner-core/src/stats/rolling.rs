@@ -49,14 +49,10 @@ impl RollingMedian {
         if self.arrivals.len() == self.capacity
             && let Some(oldest) = self.arrivals.pop_front()
         {
-            let rank = self
-                .sorted
-                .partition_point(|sample| sample.total_cmp(&oldest).is_lt());
+            let rank = self.sorted.partition_point(|sample| sample.total_cmp(&oldest).is_lt());
             self.sorted.remove(rank);
         }
-        let rank = self
-            .sorted
-            .partition_point(|sample| sample.total_cmp(&value).is_lt());
+        let rank = self.sorted.partition_point(|sample| sample.total_cmp(&value).is_lt());
         self.sorted.insert(rank, value);
         self.arrivals.push_back(value);
     }

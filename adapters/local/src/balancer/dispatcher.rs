@@ -58,11 +58,7 @@ pub(crate) struct Dispatcher {
 
 impl Dispatcher {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            state: Mutex::new(State::default()),
-            idle: watch::Sender::new(()),
-        }
+        Self { limits, state: Mutex::new(State::default()), idle: watch::Sender::new(()) }
     }
 
     /// The next place in the order of arrival.
@@ -70,10 +66,7 @@ impl Dispatcher {
         let mut state = self.lock();
         state.arrivals += 1;
         let arrival = state.arrivals;
-        Turn {
-            arrival,
-            tried: Vec::new(),
-        }
+        Turn { arrival, tried: Vec::new() }
     }
 
     /// A slot at a backend, waiting for one until `deadline`. Dropping the future gives up the
@@ -97,11 +90,7 @@ impl Dispatcher {
             let (grant, granted) = oneshot::channel();
             let tried = turn.tried.clone();
             state.waiting.insert(turn.arrival, Waiter { grant, tried });
-            Place {
-                dispatcher: self,
-                arrival: turn.arrival,
-                granted,
-            }
+            Place { dispatcher: self, arrival: turn.arrival, granted }
         };
         match timeout_at(deadline, &mut place.granted).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -119,11 +108,7 @@ impl Dispatcher {
         state.forget_idle_leavers();
         for &address in backends {
             if !state.backends.iter().any(|known| known.address == address) {
-                state.backends.push(Backend {
-                    address,
-                    in_flight: 0,
-                    routed: true,
-                });
+                state.backends.push(Backend { address, in_flight: 0, routed: true });
             }
         }
         self.hand_out(&mut state);
@@ -151,9 +136,7 @@ impl Dispatcher {
         let mut changes = self.idle.subscribe();
         let is_idle = || {
             let state = self.lock();
-            state
-                .index_of(backend)
-                .is_none_or(|at| state.backends[at].in_flight == 0)
+            state.index_of(backend).is_none_or(|at| state.backends[at].in_flight == 0)
         };
         while !is_idle() {
             if timeout_at(deadline, changes.changed()).await.is_err() {
@@ -190,10 +173,7 @@ impl Dispatcher {
         state.turn = index + 1;
         let backend = &mut state.backends[index];
         backend.in_flight += 1;
-        Permit {
-            dispatcher: Some(Arc::clone(self)),
-            backend: backend.address,
-        }
+        Permit { dispatcher: Some(Arc::clone(self)), backend: backend.address }
     }
 
     fn release(self: &Arc<Self>, backend: SocketAddr) {
@@ -268,9 +248,7 @@ struct State {
 
 impl State {
     fn index_of(&self, address: SocketAddr) -> Option<usize> {
-        self.backends
-            .iter()
-            .position(|known| known.address == address)
+        self.backends.iter().position(|known| known.address == address)
     }
 
     fn least_loaded(&self, tried: &[SocketAddr], in_flight_max: u32) -> Option<usize> {
@@ -287,17 +265,12 @@ impl State {
 
     /// Whether nothing is left to try. Without any routed backend there is: one may come.
     fn has_tried_all(&self, tried: &[SocketAddr]) -> bool {
-        let mut routed = self
-            .backends
-            .iter()
-            .filter(|backend| backend.routed)
-            .peekable();
+        let mut routed = self.backends.iter().filter(|backend| backend.routed).peekable();
         routed.peek().is_some() && routed.all(|backend| tried.contains(&backend.address))
     }
 
     fn forget_idle_leavers(&mut self) {
-        self.backends
-            .retain(|backend| backend.routed || backend.in_flight > 0);
+        self.backends.retain(|backend| backend.routed || backend.in_flight > 0);
     }
 }
 
@@ -325,10 +298,7 @@ mod tests {
     }
 
     fn dispatcher(in_flight_max: u32, queue_max: usize, ports: &[u16]) -> Arc<Dispatcher> {
-        let dispatcher = Arc::new(Dispatcher::new(Limits {
-            in_flight_max,
-            queue_max,
-        }));
+        let dispatcher = Arc::new(Dispatcher::new(Limits { in_flight_max, queue_max }));
         dispatcher.route(&ports.iter().copied().map(address).collect());
         dispatcher
     }
@@ -341,10 +311,7 @@ mod tests {
     async fn a_full_queue_refuses() {
         let dispatcher = dispatcher(1, 0, &[1]);
         let turn = dispatcher.arrive();
-        let held = dispatcher
-            .acquire(&turn, soon())
-            .await
-            .expect("a free slot");
+        let held = dispatcher.acquire(&turn, soon()).await.expect("a free slot");
         let late = dispatcher.arrive();
         let refusal = dispatcher.acquire(&late, soon()).await.expect_err("full");
         assert_eq!(refusal, Refusal::QueueFull);
@@ -356,10 +323,7 @@ mod tests {
     async fn a_request_that_waited_too_long_leaves_no_trace() {
         let dispatcher = dispatcher(1, 9, &[]);
         let turn = dispatcher.arrive();
-        let refusal = dispatcher
-            .acquire(&turn, Instant::now())
-            .await
-            .expect_err("no backend");
+        let refusal = dispatcher.acquire(&turn, Instant::now()).await.expect_err("no backend");
         assert_eq!(refusal, Refusal::Waited);
         assert_eq!(dispatcher.queued(), 0);
     }
@@ -368,10 +332,7 @@ mod tests {
     async fn a_slot_granted_to_a_request_that_went_away_is_given_back() {
         let dispatcher = dispatcher(1, 9, &[1]);
         let first = dispatcher.arrive();
-        let held = dispatcher
-            .acquire(&first, soon())
-            .await
-            .expect("a free slot");
+        let held = dispatcher.acquire(&first, soon()).await.expect("a free slot");
         let gone = dispatcher.arrive();
         {
             let waits = dispatcher.acquire(&gone, soon());
@@ -381,12 +342,7 @@ mod tests {
             drop(held); // granted now, and never looked at
         }
         assert_eq!(dispatcher.loads(), [(address(1), 0)]);
-        assert!(
-            dispatcher
-                .acquire(&dispatcher.arrive(), soon())
-                .await
-                .is_ok()
-        );
+        assert!(dispatcher.acquire(&dispatcher.arrive(), soon()).await.is_ok());
     }
 
     #[tokio::test]
@@ -394,17 +350,11 @@ mod tests {
         let dispatcher = dispatcher(9, 9, &[1, 2]);
         let mut turn = dispatcher.arrive();
         for _ in 0..2 {
-            let permit = dispatcher
-                .acquire(&turn, soon())
-                .await
-                .expect("not yet tried");
+            let permit = dispatcher.acquire(&turn, soon()).await.expect("not yet tried");
             turn.refused_by(permit.backend());
         }
         assert!(turn.tried.contains(&address(1)) && turn.tried.contains(&address(2)));
-        let refusal = dispatcher
-            .acquire(&turn, soon())
-            .await
-            .expect_err("all tried");
+        let refusal = dispatcher.acquire(&turn, soon()).await.expect_err("all tried");
         assert_eq!(refusal, Refusal::AllTried);
     }
 
@@ -413,12 +363,7 @@ mod tests {
         let dispatcher = dispatcher(1, 9, &[1, 2]);
         let mut held = Vec::new();
         for _ in 0..2 {
-            held.push(
-                dispatcher
-                    .acquire(&dispatcher.arrive(), soon())
-                    .await
-                    .expect("free"),
-            );
+            held.push(dispatcher.acquire(&dispatcher.arrive(), soon()).await.expect("free"));
         }
         let mut picky = dispatcher.arrive();
         picky.refused_by(address(1));
@@ -442,22 +387,14 @@ mod tests {
         let dispatcher = dispatcher(u32::MAX, 9, &[1, 2, 3]);
         let mut held = Vec::new();
         for _ in 0..9 {
-            held.push(
-                dispatcher
-                    .acquire(&dispatcher.arrive(), soon())
-                    .await
-                    .expect("free"),
-            );
+            held.push(dispatcher.acquire(&dispatcher.arrive(), soon()).await.expect("free"));
         }
         let mut loads = dispatcher.loads();
         loads.sort_unstable();
         assert_eq!(loads, [(address(1), 3), (address(2), 3), (address(3), 3)]);
         held.retain(|permit| permit.backend() != address(2));
         for _ in 0..3 {
-            let permit = dispatcher
-                .acquire(&dispatcher.arrive(), soon())
-                .await
-                .expect("free");
+            let permit = dispatcher.acquire(&dispatcher.arrive(), soon()).await.expect("free");
             assert_eq!(permit.backend(), address(2));
             held.push(permit);
         }
@@ -466,17 +403,10 @@ mod tests {
     #[tokio::test]
     async fn a_removed_backend_is_idle_only_when_its_last_request_is_done() {
         let dispatcher = dispatcher(9, 9, &[1]);
-        let permit = dispatcher
-            .acquire(&dispatcher.arrive(), soon())
-            .await
-            .expect("free");
+        let permit = dispatcher.acquire(&dispatcher.arrive(), soon()).await.expect("free");
         dispatcher.route(&BTreeSet::new());
         let now = Instant::now();
-        assert!(
-            !dispatcher
-                .idle_by(address(1), now + Duration::from_millis(20))
-                .await
-        );
+        assert!(!dispatcher.idle_by(address(1), now + Duration::from_millis(20)).await);
         drop(permit);
         assert!(dispatcher.idle_by(address(1), soon()).await);
         assert_eq!(dispatcher.loads(), []);

@@ -65,21 +65,14 @@ impl Meter {
         let mut sample = self.lock();
         sample.arrivals += 1;
         sample.in_flight += 1;
-        Ticket {
-            meter: Arc::clone(self),
-            arrived: Instant::now(),
-            outcome: Outcome::Aborted,
-        }
+        Ticket { meter: Arc::clone(self), arrived: Instant::now(), outcome: Outcome::Aborted }
     }
 
     /// What happened since the last call.
     pub(crate) fn take(&self) -> TrafficSample {
         let mut sample = self.lock();
         let in_flight = sample.in_flight;
-        let fresh = TrafficSample {
-            in_flight,
-            ..TrafficSample::default()
-        };
+        let fresh = TrafficSample { in_flight, ..TrafficSample::default() };
         std::mem::replace(&mut *sample, fresh)
     }
 
@@ -152,10 +145,7 @@ mod tests {
         let under_way = meter.arrive();
         let sample = meter.take();
         assert_eq!(sample.arrivals, 7);
-        assert_eq!(
-            (sample.aborted, sample.failures, sample.timeouts),
-            (1, 2, 2)
-        );
+        assert_eq!((sample.aborted, sample.failures, sample.timeouts), (1, 2, 2));
         assert_eq!((sample.successes, sample.latencies_ms.len()), (1, 1));
         assert_eq!((sample.completions, sample.in_flight), (3, 1));
         drop(under_way);

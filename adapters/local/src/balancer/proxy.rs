@@ -61,12 +61,7 @@ pub(crate) async fn answer(
         Ok((response, permit, connection)) => {
             let pool = Arc::clone(&shared.pool);
             let (mut parts, body) = response.into_parts();
-            let exchange = Exchange {
-                ticket,
-                permit,
-                connection,
-                pool,
-            };
+            let exchange = Exchange { ticket, permit, connection, pool };
             strip_hop_by_hop(&mut parts.headers);
             parts.version = Version::HTTP_11;
             let body = Streamed::new(body, parts.status, exchange, shared.upstream_timeout);
@@ -97,18 +92,15 @@ impl Rejection {
 
     fn reply(self) -> Response<Reply> {
         let (status, text) = match self {
-            Self::BackendBroke => (
-                StatusCode::BAD_GATEWAY,
-                "planner: the backend broke off before it answered\n",
-            ),
-            Self::BackendSilent => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "planner: the backend was silent for too long\n",
-            ),
-            Self::NoBackend(Refusal::AllTried) => (
-                StatusCode::BAD_GATEWAY,
-                "planner: no backend could be connected to\n",
-            ),
+            Self::BackendBroke => {
+                (StatusCode::BAD_GATEWAY, "planner: the backend broke off before it answered\n")
+            }
+            Self::BackendSilent => {
+                (StatusCode::GATEWAY_TIMEOUT, "planner: the backend was silent for too long\n")
+            }
+            Self::NoBackend(Refusal::AllTried) => {
+                (StatusCode::BAD_GATEWAY, "planner: no backend could be connected to\n")
+            }
             Self::NoBackend(Refusal::QueueFull) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "planner: too many requests wait; try again later\n",

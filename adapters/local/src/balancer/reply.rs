@@ -40,10 +40,7 @@ impl Reply {
             Response::new(Self::Made(Full::new(Bytes::from_static(text.as_bytes()))));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -60,9 +57,9 @@ impl Body for Reply {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
-            Self::Made(body) => Pin::new(body)
-                .poll_frame(context)
-                .map_err(|never: Infallible| match never {}),
+            Self::Made(body) => {
+                Pin::new(body).poll_frame(context).map_err(|never: Infallible| match never {})
+            }
             Self::Streamed(body) => body.poll(context),
         }
     }
@@ -154,9 +151,7 @@ impl Streamed {
             Poll::Pending => {
                 if !self.is_silent {
                     self.is_silent = true;
-                    self.silence
-                        .as_mut()
-                        .reset(Instant::now() + self.silence_max);
+                    self.silence.as_mut().reset(Instant::now() + self.silence_max);
                 }
                 ready!(self.silence.as_mut().poll(context));
                 self.settle(Outcome::TimedOut { answered: false });

@@ -25,10 +25,7 @@ impl Ledger {
     /// Enters a child process, until the entry is dropped.
     pub(crate) fn enter(self: &Arc<Self>, replica: u64, pid: u32) -> Entry {
         self.lock().alive.insert(replica, (pid, Instant::now()));
-        Entry {
-            ledger: Arc::clone(self),
-            replica,
-        }
+        Entry { ledger: Arc::clone(self), replica }
     }
 
     pub(crate) fn replica_seconds(&self) -> f64 {

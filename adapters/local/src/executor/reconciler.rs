@@ -145,10 +145,7 @@ impl Reconciler {
             Ok(ended) => ended,
             Err(broken) => (broken.id(), Ending::NeverReady(broken.to_string())),
         };
-        let found = self
-            .replicas
-            .iter()
-            .find(|(_, replica)| replica.task == task);
+        let found = self.replicas.iter().find(|(_, replica)| replica.task == task);
         let Some(number) = found.map(|(number, _)| *number) else {
             return;
         };
@@ -244,17 +241,9 @@ impl Reconciler {
     /// Starts what is missing, as many at once as allowed; one at a time while starts fail.
     fn start_missing(&mut self, target: Target) {
         let count = |is: fn(Phase) -> bool| {
-            self.replicas
-                .values()
-                .filter(|replica| is(replica.phase))
-                .count()
+            self.replicas.values().filter(|replica| is(replica.phase)).count()
         };
-        if target.is_closing()
-            || self
-                .backoff
-                .until
-                .is_some_and(|until| Instant::now() < until)
-        {
+        if target.is_closing() || self.backoff.until.is_some_and(|until| Instant::now() < until) {
             return;
         }
         let settings = &self.parts.settings;
@@ -323,9 +312,7 @@ impl Reconciler {
             };
             *count += 1;
         }
-        self.parts
-            .counts
-            .send_if_modified(|counts| std::mem::replace(counts, now) != now);
+        self.parts.counts.send_if_modified(|counts| std::mem::replace(counts, now) != now);
     }
 
     /// When to look again although nothing has happened.
@@ -333,10 +320,7 @@ impl Reconciler {
         let kill_at = target.kill_at.filter(|_| !self.has_killed);
         let now = Instant::now();
         let backoff = self.backoff.until.filter(|until| now < *until);
-        [kill_at, self.route_again_at, backoff]
-            .into_iter()
-            .flatten()
-            .min()
+        [kill_at, self.route_again_at, backoff].into_iter().flatten().min()
     }
 }
 

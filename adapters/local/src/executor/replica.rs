@@ -104,10 +104,7 @@ impl Job {
     async fn get_ready(&mut self, child: &mut Child) -> Option<Ending> {
         let deadline = self.settings.ready_deadline;
         let port = self.port;
-        let ready = timeout(
-            deadline,
-            until_ready(address(port), &self.template.health_path),
-        );
+        let ready = timeout(deadline, until_ready(address(port), &self.template.health_path));
         let why = tokio::select! {
             biased;
             () = ordered(&mut self.orders, Order::Drain) => {
@@ -158,12 +155,7 @@ impl Job {
     /// Returns when the router says that nothing is under way, or that it waited long enough.
     async fn drained(&self) {
         let deadline = self.settings.drain_deadline;
-        while self
-            .router
-            .drained(address(self.port), deadline)
-            .await
-            .is_err()
-        {
+        while self.router.drained(address(self.port), deadline).await.is_err() {
             sleep(ROUTER_PAUSE).await;
         }
     }
@@ -181,11 +173,7 @@ impl ReplicaTemplate {
         command.args(self.args.iter().map(|arg| with_port(arg, port)));
         command.env_clear();
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        command.envs(
-            self.env
-                .iter()
-                .map(|(name, value)| (name, with_port(value, port))),
-        );
+        command.envs(self.env.iter().map(|(name, value)| (name, with_port(value, port))));
         command.stdin(Stdio::piped());
         if !inherit_stdout {
             command.stdout(Stdio::null());
@@ -244,10 +232,7 @@ async fn kill(child: &mut Child) {
 
 /// Returns when the replica answers its health check with 200.
 async fn until_ready(address: SocketAddr, path: &str) {
-    while !matches!(
-        timeout(PROBE_DEADLINE, probe(address, path)).await,
-        Ok(Ok(true))
-    ) {
+    while !matches!(timeout(PROBE_DEADLINE, probe(address, path)).await, Ok(Ok(true))) {
         sleep(PROBE_PAUSE).await;
     }
 }

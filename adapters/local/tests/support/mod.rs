@@ -82,17 +82,12 @@ impl Backend {
                 let shared = Arc::clone(&shared);
                 connections.spawn(async move {
                     let service = service_fn(|request| handle(Arc::clone(&shared), request));
-                    let _ = http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
+                    let _ =
+                        http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                 });
             }
         });
-        Self {
-            address,
-            state,
-            task,
-        }
+        Self { address, state, task }
     }
 
     /// The process dies: the port closes and every connection is cut.
@@ -111,9 +106,7 @@ struct Handled<'a>(&'a BackendState, bool);
 impl Drop for Handled<'_> {
     fn drop(&mut self) {
         self.0.now.fetch_sub(1, Ordering::SeqCst);
-        self.0
-            .dropped
-            .fetch_add(u32::from(!self.1), Ordering::SeqCst);
+        self.0.dropped.fetch_add(u32::from(!self.1), Ordering::SeqCst);
     }
 }
 
@@ -126,19 +119,13 @@ async fn handle(
     state.most.fetch_max(now, Ordering::SeqCst);
     let mut handled = Handled(&state, false);
     let (parts, body) = request.into_parts();
-    let body = body
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes);
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes);
     let body = body.unwrap_or_default();
     *state.last.lock().expect("no panic under it") = (format!("{parts:?}"), body.clone());
     state.gate.acquire().await.expect("never closed").forget();
     handled.1 = true;
-    let mut response = Response::new(Full::new(if body.is_empty() {
-        Bytes::from_static(b"hello")
-    } else {
-        body
-    }));
+    let mut response =
+        Response::new(Full::new(if body.is_empty() { Bytes::from_static(b"hello") } else { body }));
     if state.fails.load(Ordering::SeqCst) {
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     }
@@ -148,9 +135,7 @@ async fn handle(
 
 /// Sends a GET and leaves the connection open.
 pub(crate) async fn begin_get(address: SocketAddr) -> TcpStream {
-    let mut stream = TcpStream::connect(address)
-        .await
-        .expect("the balancer listens");
+    let mut stream = TcpStream::connect(address).await.expect("the balancer listens");
     let head = "GET /x HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
     stream.write_all(head.as_bytes()).await.expect("sent");
     stream
@@ -163,10 +148,7 @@ pub(crate) async fn finish(mut stream: TcpStream) -> (u16, String) {
     let read = tokio::time::timeout(PATIENCE * 2, stream.read_to_end(&mut text)).await;
     let _ = read.expect("an answer in time");
     let text = String::from_utf8_lossy(&text).into_owned();
-    let status = text
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
+    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
     (status.unwrap_or(0), text)
 }
 

@@ -47,18 +47,12 @@ impl Service {
                 (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned())
             }
             "/health" => (StatusCode::OK, "ok\n".to_owned()),
-            _ => (
-                StatusCode::NOT_FOUND,
-                "not found: try /, /work?ms=20 or /health\n".to_owned(),
-            ),
+            _ => (StatusCode::NOT_FOUND, "not found: try /, /work?ms=20 or /health\n".to_owned()),
         };
         let mut response = Response::new(Full::new(Bytes::from(text)));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert("x-replica", HeaderValue::from(std::process::id()));
         if self.state.is_draining.load(Ordering::Relaxed) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -74,14 +68,10 @@ impl Service {
         let duration = Duration::from_millis(ms.into()) + self.extra_delay;
         let _counted = Counted::new(&self.state.unanswered);
         match self.workers.occupy(duration).await {
-            Ok(()) => (
-                StatusCode::OK,
-                format!("served in {} ms\n", duration.as_millis()),
-            ),
-            Err(_no_worker) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "the worker is gone\n".to_owned(),
-            ),
+            Ok(()) => (StatusCode::OK, format!("served in {} ms\n", duration.as_millis())),
+            Err(_no_worker) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "the worker is gone\n".to_owned())
+            }
         }
     }
 }
@@ -129,10 +119,7 @@ mod tests {
              for example /work?ms=20\n"
         );
         for text in ["", "-1", "1.5", "20ms", "99999999999999", "%32"] {
-            assert!(
-                requested_ms(Some(&format!("ms={text}"))).is_err(),
-                "{text:?} was accepted"
-            );
+            assert!(requested_ms(Some(&format!("ms={text}"))).is_err(), "{text:?} was accepted");
         }
     }
 

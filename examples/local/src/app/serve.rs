@@ -26,11 +26,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Listens on an address with a large backlog.
 pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, std::io::Error> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A replica that just ended leaves its port in use for a minute otherwise.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -90,9 +86,7 @@ async fn serve(stream: TcpStream, service: Service, mut closing: watch::Receiver
     let _only_slower = stream.set_nodelay(true);
     let answer = service_fn(move |request| service.clone().answer(request));
     let mut server = http1::Builder::new();
-    server
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_mins(1));
+    server.timer(TokioTimer::new()).header_read_timeout(Duration::from_mins(1));
     let connection = server.serve_connection(TokioIo::new(stream), answer);
     tokio::pin!(connection);
     tokio::select! {

@@ -16,9 +16,7 @@ struct Program {
 
 fn args(flags: &[&str]) -> Args {
     let line = std::iter::once("app").chain(flags.iter().copied());
-    <Program as clap::Parser>::try_parse_from(line)
-        .expect("valid flags")
-        .args
+    <Program as clap::Parser>::try_parse_from(line).expect("valid flags").args
 }
 
 struct Running {
@@ -36,39 +34,22 @@ fn start(flags: &[&str], drain_at_most: Duration) -> Running {
     let signal = async move {
         let _ = signal.await;
     };
-    let ended = tokio::spawn(serve::until_drained(
-        listener,
-        service,
-        signal,
-        drain_at_most,
-    ));
-    Running {
-        address,
-        drain,
-        ended,
-    }
+    let ended = tokio::spawn(serve::until_drained(listener, service, signal, drain_at_most));
+    Running { address, drain, ended }
 }
 
 async fn connect(address: SocketAddr) -> TcpStream {
-    TcpStream::connect(address)
-        .await
-        .expect("the service listens")
+    TcpStream::connect(address).await.expect("the service listens")
 }
 
 async fn send(stream: &mut TcpStream, path: &str, connection: &str) {
     let text = format!("GET {path} HTTP/1.1\r\nhost: app\r\nconnection: {connection}\r\n\r\n");
-    stream
-        .write_all(text.as_bytes())
-        .await
-        .expect("the connection is open");
+    stream.write_all(text.as_bytes()).await.expect("the connection is open");
 }
 
 async fn rest(stream: &mut TcpStream) -> String {
     let mut text = String::new();
-    stream
-        .read_to_string(&mut text)
-        .await
-        .expect("a complete answer");
+    stream.read_to_string(&mut text).await.expect("a complete answer");
     text
 }
 
@@ -81,11 +62,7 @@ async fn get(address: SocketAddr, path: &str) -> String {
 #[tokio::test]
 async fn an_unknown_path_is_404_and_nonsense_400_with_a_clear_text() {
     let app = start(&[], MINUTE);
-    assert!(
-        get(app.address, "/nowhere")
-            .await
-            .starts_with("HTTP/1.1 404 ")
-    );
+    assert!(get(app.address, "/nowhere").await.starts_with("HTTP/1.1 404 "));
     let refused = get(app.address, "/work?ms=soon").await;
     assert!(refused.starts_with("HTTP/1.1 400 "), "{refused}");
     assert!(
@@ -101,10 +78,7 @@ async fn an_unknown_path_is_404_and_nonsense_400_with_a_clear_text() {
 async fn garbage_on_the_wire_harms_nobody_else() {
     let app = start(&[], MINUTE);
     let mut stream = connect(app.address).await;
-    stream
-        .write_all(b"\x16\x03\x01\x02\x00\r\n\r\n")
-        .await
-        .expect("open");
+    stream.write_all(b"\x16\x03\x01\x02\x00\r\n\r\n").await.expect("open");
     assert!(get(app.address, "/").await.starts_with("HTTP/1.1 200 "));
 }
 
@@ -112,10 +86,7 @@ async fn garbage_on_the_wire_harms_nobody_else() {
 async fn an_answer_names_the_process_that_gave_it() {
     let app = start(&["--ms=1"], MINUTE);
     let answer = get(app.address, "/").await;
-    assert!(
-        answer.contains(&format!("x-replica: {}\r\n", std::process::id())),
-        "{answer}"
-    );
+    assert!(answer.contains(&format!("x-replica: {}\r\n", std::process::id())), "{answer}");
     assert!(answer.ends_with("served in 1 ms\n"), "{answer}");
 }
 
@@ -125,11 +96,7 @@ async fn health_answers_at_once_while_every_worker_is_occupied() {
     let mut occupied = connect(app.address).await;
     send(&mut occupied, "/", "close").await;
     let started = std::time::Instant::now();
-    assert!(
-        get(app.address, "/health")
-            .await
-            .starts_with("HTTP/1.1 200 ")
-    );
+    assert!(get(app.address, "/health").await.starts_with("HTTP/1.1 200 "));
     assert!(started.elapsed() < Duration::from_secs(1));
 }
 
@@ -137,11 +104,7 @@ async fn health_answers_at_once_while_every_worker_is_occupied() {
 async fn a_request_takes_its_own_time_plus_the_extra_delay() {
     let app = start(&["--extra-delay-ms=100"], MINUTE);
     let started = std::time::Instant::now();
-    assert!(
-        get(app.address, "/work?ms=50")
-            .await
-            .ends_with("served in 150 ms\n")
-    );
+    assert!(get(app.address, "/work?ms=50").await.ends_with("served in 150 ms\n"));
     assert!(started.elapsed() >= Duration::from_millis(150));
 }
 
@@ -174,10 +137,7 @@ async fn the_end_waits_for_everything_queued_and_takes_nothing_new() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     send(&mut idle, "/health", "keep-alive").await;
     assert!(rest(&mut idle).await.starts_with("HTTP/1.1 503 "));
-    assert!(
-        TcpStream::connect(app.address).await.is_err(),
-        "a new connection was accepted"
-    );
+    assert!(TcpStream::connect(app.address).await.is_err(), "a new connection was accepted");
     for mut stream in queued {
         let answer = rest(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

@@ -62,11 +62,7 @@ impl Workers {
     /// Queues a job; the receiver resolves once a worker has spent `duration` on it.
     pub(super) fn occupy(&self, duration: Duration) -> oneshot::Receiver<()> {
         let (done, receiver) = oneshot::channel();
-        self.queue.lock().push_back(Job {
-            queued_at: Instant::now(),
-            duration,
-            done,
-        });
+        self.queue.lock().push_back(Job { queued_at: Instant::now(), duration, done });
         self.queue.job_added.notify_one();
         receiver
     }
@@ -100,10 +96,7 @@ impl Queue {
             match jobs.pop_front() {
                 Some(job) => return job,
                 None => {
-                    jobs = self
-                        .job_added
-                        .wait(jobs)
-                        .unwrap_or_else(PoisonError::into_inner);
+                    jobs = self.job_added.wait(jobs).unwrap_or_else(PoisonError::into_inner);
                 }
             }
         }
@@ -159,10 +152,7 @@ mod tests {
             job.blocking_recv().expect("served");
         }
         let took = started.elapsed();
-        assert!(
-            took >= 50 * TEN_MS,
-            "faster than one worker can be: {took:?}"
-        );
+        assert!(took >= 50 * TEN_MS, "faster than one worker can be: {took:?}");
         assert!(took < 53 * TEN_MS, "the sleeps add up: {took:?}");
     }
 
@@ -190,10 +180,7 @@ mod tests {
     #[test]
     fn burning_takes_at_least_its_cpu_time() {
         let started = Instant::now();
-        start(1, Occupation::Burn)
-            .occupy(TEN_MS)
-            .blocking_recv()
-            .expect("served");
+        start(1, Occupation::Burn).occupy(TEN_MS).blocking_recv().expect("served");
         assert!(started.elapsed() >= TEN_MS);
     }
 }

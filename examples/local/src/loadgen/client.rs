@@ -53,14 +53,7 @@ impl Client {
         events: mpsc::UnboundedSender<LoadEvent>,
     ) -> Self {
         let idle = Mutex::new(Vec::new());
-        Self {
-            shared: Arc::new(Shared {
-                target,
-                settings,
-                events,
-                idle,
-            }),
-        }
+        Self { shared: Arc::new(Shared { target, settings, events, idle }) }
     }
 
     /// Sends one request now and waits for its end; every end but one is a record.
@@ -72,10 +65,8 @@ impl Client {
     ) -> Result<RequestRecord, LoadError> {
         let sent_at = Instant::now();
         let sent_late_ms = milliseconds(sent_at - due.at);
-        let _nobody_listens = self.shared.events.send(LoadEvent::Sent {
-            at_s: due.at_s,
-            sent_late_ms,
-        });
+        let _nobody_listens =
+            self.shared.events.send(LoadEvent::Sent { at_s: due.at_s, sent_late_ms });
         let deadline = sent_at + self.shared.settings.timeout;
         let exchanged = tokio::select! {
             biased;
@@ -92,21 +83,12 @@ impl Client {
             Some(Ok(Err(Failure::Connect))) => (Outcome::Failed, None, Some(Cause::Connect)),
             Some(Ok(Err(Failure::Reset(status)))) => (Outcome::Failed, status, Some(Cause::Reset)),
             Some(Ok(Err(Failure::OutOfSockets(error)))) => {
-                return Err(LoadError::OutOfSockets {
-                    under_way,
-                    reason: error.to_string(),
-                });
+                return Err(LoadError::OutOfSockets { under_way, reason: error.to_string() });
             }
         };
         let latency_ms = milliseconds(Instant::now() - due.at);
-        let record = RequestRecord {
-            at_s: due.at_s,
-            latency_ms,
-            sent_late_ms,
-            outcome,
-            status,
-            cause,
-        };
+        let record =
+            RequestRecord { at_s: due.at_s, latency_ms, sent_late_ms, outcome, status, cause };
         let _nobody_listens = self.shared.events.send(LoadEvent::Ended(record));
         Ok(record)
     }
@@ -131,20 +113,13 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, Failure> {
-        let stream = TcpStream::connect(self.shared.target.address())
-            .await
-            .map_err(|error| {
-                if is_own_limit(&error) {
-                    Failure::OutOfSockets(error)
-                } else {
-                    Failure::Connect
-                }
-            })?;
+        let stream = TcpStream::connect(self.shared.target.address()).await.map_err(|error| {
+            if is_own_limit(&error) { Failure::OutOfSockets(error) } else { Failure::Connect }
+        })?;
         // A request is one small packet: without this it may wait for the packet before it.
         let _only_slower = stream.set_nodelay(true);
-        let (connection, driver) = handshake(TokioIo::new(stream))
-            .await
-            .map_err(|_broken| Failure::Connect)?;
+        let (connection, driver) =
+            handshake(TokioIo::new(stream)).await.map_err(|_broken| Failure::Connect)?;
         // Ends with the connection; what goes wrong on it reaches whoever awaits the answer.
         tokio::spawn(driver);
         Ok(connection)
@@ -173,9 +148,7 @@ impl Client {
         if !self.shared.settings.keep_alive {
             builder = builder.header(CONNECTION, "close");
         }
-        builder
-            .body(Empty::new())
-            .expect("a parsed target is a valid path and host header")
+        builder.body(Empty::new()).expect("a parsed target is a valid path and host header")
     }
 
     /// The connection used last: the others may go idle and be closed by the service.
@@ -184,22 +157,14 @@ impl Client {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<SendRequest<Empty<Bytes>>>> {
-        self.shared
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Whether this machine, not the service, refused: no file descriptor or no local port left.
 fn is_own_limit(error: &std::io::Error) -> bool {
     use rustix::io::Errno;
-    let own = [
-        Errno::MFILE,
-        Errno::NFILE,
-        Errno::ADDRNOTAVAIL,
-        Errno::NOBUFS,
-    ];
+    let own = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS];
     Errno::from_io_error(error).is_some_and(|errno| own.contains(&errno))
 }
 

@@ -33,14 +33,8 @@ impl RequestLog {
     /// When the file cannot be created.
     pub fn create(path: &Path) -> Result<Self, LogError> {
         match File::create(path) {
-            Ok(file) => Ok(Self {
-                path: path.to_owned(),
-                writer: BufWriter::new(file),
-            }),
-            Err(source) => Err(LogError {
-                path: path.to_owned(),
-                source,
-            }),
+            Ok(file) => Ok(Self { path: path.to_owned(), writer: BufWriter::new(file) }),
+            Err(source) => Err(LogError { path: path.to_owned(), source }),
         }
     }
 
@@ -53,10 +47,7 @@ impl RequestLog {
         let written = serde_json::to_writer(&mut self.writer, record)
             .map_err(std::io::Error::from)
             .and_then(|()| self.writer.write_all(b"\n"));
-        written.map_err(|source| LogError {
-            path: self.path.clone(),
-            source,
-        })
+        written.map_err(|source| LogError { path: self.path.clone(), source })
     }
 
     /// Hands what is buffered to the operating system.
@@ -65,10 +56,7 @@ impl RequestLog {
     ///
     /// When it does not take it: a full disk, for example.
     pub fn flush(&mut self) -> Result<(), LogError> {
-        self.writer.flush().map_err(|source| LogError {
-            path: self.path.clone(),
-            source,
-        })
+        self.writer.flush().map_err(|source| LogError { path: self.path.clone(), source })
     }
 }
 
@@ -115,10 +103,8 @@ mod tests {
         log.write(&RECORD).expect("space left");
         log.flush().expect("space left");
         let text = std::fs::read_to_string(&path).expect("readable");
-        let records: Vec<RequestRecord> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("one object"))
-            .collect();
+        let records: Vec<RequestRecord> =
+            text.lines().map(|line| serde_json::from_str(line).expect("one object")).collect();
         assert_eq!(records, [RECORD, RECORD]);
     }
 }

@@ -77,9 +77,7 @@ pub enum ProgramError {
 /// When the log cannot be written, or the load not be sent.
 pub fn run_program(args: &Args) -> Result<(), ProgramError> {
     crate::open_files::raise_limit();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let summary = runtime.block_on(load_and_log(args))?;
     let text = if args.json {
         serde_json::to_string_pretty(&summary).unwrap_or_else(|error| error.to_string())
@@ -94,10 +92,7 @@ async fn load_and_log(args: &Args) -> Result<Summary, ProgramError> {
     let log = args.log.as_deref().map(RequestLog::create).transpose()?;
     let arrivals_s = args.scenario.arrivals_s(args.seed);
     let timeout = Duration::from_secs_f64(args.timeout_s);
-    let settings = Settings {
-        timeout,
-        keep_alive: args.keep_alive,
-    };
+    let settings = Settings { timeout, keep_alive: args.keep_alive };
     let (events_in, events_out) = mpsc::unbounded_channel();
     let (cancel, cancelled) = watch::channel(false);
     cancel_on_signal(cancel.clone(), parent_gone(args.exit_with_parent)?)?;
@@ -108,10 +103,8 @@ async fn load_and_log(args: &Args) -> Result<Summary, ProgramError> {
         }
         written
     };
-    let (records, written) = tokio::join!(
-        run(&args.target, &arrivals_s, settings, events_in, cancelled),
-        logging
-    );
+    let (records, written) =
+        tokio::join!(run(&args.target, &arrivals_s, settings, events_in, cancelled), logging);
     written?;
     Ok(Summary::of(&records?, args.slo_ms))
 }
@@ -172,15 +165,8 @@ mod tests {
         let args = Args::try_parse_from(args).expect("valid options");
         let started = std::time::Instant::now();
         let error = run_program(&args).expect_err("the device is full");
-        assert!(
-            error
-                .to_string()
-                .starts_with("cannot write the request log /dev/full: No space")
-        );
-        assert!(
-            started.elapsed() < Duration::from_secs(5),
-            "the run went on without its log"
-        );
+        assert!(error.to_string().starts_with("cannot write the request log /dev/full: No space"));
+        assert!(started.elapsed() < Duration::from_secs(5), "the run went on without its log");
     }
 
     #[test]

@@ -109,28 +109,16 @@ impl Display for Summary {
             requests => 100.0 * part as f64 / requests as f64,
         };
         writeln!(out, "requests   {}", self.requests)?;
-        writeln!(
-            out,
-            "failed     {} ({:.2} %)",
-            self.failed,
-            percent(self.failed)
-        )?;
+        writeln!(out, "failed     {} ({:.2} %)", self.failed, percent(self.failed))?;
         let slow_percent = percent(self.slow);
-        writeln!(
-            out,
-            "slow       {} ({slow_percent:.2} %) over {} ms",
-            self.slow, self.slo_ms
-        )?;
+        writeln!(out, "slow       {} ({slow_percent:.2} %) over {} ms", self.slow, self.slo_ms)?;
         if self.cancelled > 0 {
             writeln!(out, "cancelled  {} (in no other figure)", self.cancelled)?;
         }
         let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"));
         let (p50, p95) = (ms(self.p50_ms), ms(self.p95_ms));
         let (p99, max) = (ms(self.p99_ms), ms(self.max_ms));
-        writeln!(
-            out,
-            "latency    p50 {p50} ms, p95 {p95} ms, p99 {p99} ms, max {max} ms"
-        )?;
+        writeln!(out, "latency    p50 {p50} ms, p95 {p95} ms, p99 {p99} ms, max {max} ms")?;
         write!(out, "sent late  {:.1} ms at worst", self.max_sent_late_ms)
     }
 }
@@ -169,14 +157,8 @@ mod tests {
             ..ok(10_000.0)
         };
         let line = serde_json::to_string(&failed).expect("likewise");
-        assert!(
-            line.ends_with(r#""outcome":"failed","status":null,"cause":"timeout"}"#),
-            "{line}"
-        );
-        assert_eq!(
-            serde_json::from_str::<RequestRecord>(&line).expect("round trip"),
-            failed
-        );
+        assert!(line.ends_with(r#""outcome":"failed","status":null,"cause":"timeout"}"#), "{line}");
+        assert_eq!(serde_json::from_str::<RequestRecord>(&line).expect("round trip"), failed);
     }
 
     #[test]

@@ -54,9 +54,7 @@ impl FromStr for Target {
     type Err = TargetError;
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
-        parse(text).ok_or_else(|| TargetError {
-            text: text.to_owned(),
-        })
+        parse(text).ok_or_else(|| TargetError { text: text.to_owned() })
     }
 }
 
@@ -79,10 +77,7 @@ fn parse(text: &str) -> Option<Target> {
     }
     Some(Target {
         authority: authority.to_string(),
-        host: host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned(),
+        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
         port,
         path_and_query: path_and_query.parse().ok()?,
     })
@@ -99,10 +94,7 @@ mod tests {
     #[test]
     fn what_is_not_plain_http_is_refused_with_an_example() {
         assert_eq!(
-            "https://127.0.0.1/"
-                .parse::<Target>()
-                .expect_err("TLS")
-                .to_string(),
+            "https://127.0.0.1/".parse::<Target>().expect_err("TLS").to_string(),
             "the target \"https://127.0.0.1/\" is not usable: it is http://HOST:PORT/PATH, \
              without TLS or user name; for example http://127.0.0.1:8080/"
         );

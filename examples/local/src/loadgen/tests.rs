@@ -11,17 +11,13 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener
-        .local_addr()
-        .expect("a bound socket has an address");
+    let address = listener.local_addr().expect("a bound socket has an address");
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(treat(stream));
         }
     });
-    format!("http://{address}/")
-        .parse()
-        .expect("an address is a target")
+    format!("http://{address}/").parse().expect("an address is a target")
 }
 
 async fn read_request(stream: &mut TcpStream) -> String {
@@ -46,20 +42,15 @@ const EMPTY_OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 async fn load(target: &Target, arrivals_s: &[f64], settings: Settings) -> Vec<RequestRecord> {
     let (events, _) = mpsc::unbounded_channel();
     let (_switch, never) = watch::channel(false);
-    run(target, arrivals_s, settings, events, never)
-        .await
-        .expect("the run itself succeeds")
+    run(target, arrivals_s, settings, events, never).await.expect("the run itself succeeds")
 }
 
 #[tokio::test]
 async fn instants_that_do_not_ascend_are_refused_before_anything_is_sent() {
     let target = "http://127.0.0.1:9/".parse().expect("valid");
-    for (arrivals_s, index) in [
-        (vec![0.0, 1.0, 0.5], 2),
-        (vec![-1.0], 0),
-        (vec![f64::NAN], 0),
-        (vec![0.0, 1e18], 1),
-    ] {
+    for (arrivals_s, index) in
+        [(vec![0.0, 1.0, 0.5], 2), (vec![-1.0], 0), (vec![f64::NAN], 0), (vec![0.0, 1e18], 1)]
+    {
         let (events, mut heard) = mpsc::unbounded_channel();
         let (_switch, never) = watch::channel(false);
         let error = run(&target, &arrivals_s, Settings::default(), events, never)
@@ -85,29 +76,16 @@ async fn a_refused_connection_is_a_failure_by_connect() {
     let target = format!("http://{address}/").parse().expect("valid");
     let records = load(&target, &[0.0], Settings::default()).await;
     assert_eq!(records[0].cause, Some(Cause::Connect));
-    assert_eq!(
-        (records[0].outcome, records[0].status),
-        (Outcome::Failed, None)
-    );
+    assert_eq!((records[0].outcome, records[0].status), (Outcome::Failed, None));
 }
 
 #[tokio::test]
 async fn silence_is_a_failure_by_timeout_after_exactly_the_timeout() {
     let target = service(|stream| answer_with(stream, Duration::from_mins(1), EMPTY_OK)).await;
-    let settings = Settings {
-        timeout: Duration::from_millis(200),
-        ..Settings::default()
-    };
+    let settings = Settings { timeout: Duration::from_millis(200), ..Settings::default() };
     let records = load(&target, &[0.0], settings).await;
-    assert_eq!(
-        (records[0].outcome, records[0].cause),
-        (Outcome::Failed, Some(Cause::Timeout))
-    );
-    assert!(
-        (200.0..400.0).contains(&records[0].latency_ms),
-        "{:?}",
-        records[0]
-    );
+    assert_eq!((records[0].outcome, records[0].cause), (Outcome::Failed, Some(Cause::Timeout)));
+    assert!((200.0..400.0).contains(&records[0].latency_ms), "{:?}", records[0]);
 }
 
 #[tokio::test]
@@ -121,10 +99,7 @@ async fn an_answer_that_trickles_forever_meets_the_same_timeout() {
         }
     })
     .await;
-    let settings = Settings {
-        timeout: Duration::from_millis(200),
-        ..Settings::default()
-    };
+    let settings = Settings { timeout: Duration::from_millis(200), ..Settings::default() };
     let records = load(&target, &[0.0], settings).await;
     assert_eq!(records[0].cause, Some(Cause::Timeout));
 }
@@ -134,38 +109,25 @@ async fn a_status_of_500_and_above_is_a_failure_and_one_below_is_not() {
     let busy = "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n";
     let target = service(move |stream| answer_with(stream, Duration::ZERO, busy)).await;
     let records = load(&target, &[0.0], Settings::default()).await;
-    assert_eq!(
-        (records[0].status, records[0].cause),
-        (Some(503), Some(Cause::Status))
-    );
+    assert_eq!((records[0].status, records[0].cause), (Some(503), Some(Cause::Status)));
     assert_eq!(records[0].outcome, Outcome::Failed);
     let missing = "HTTP/1.1 404 Missing\r\ncontent-length: 0\r\n\r\n";
     let target = service(move |stream| answer_with(stream, Duration::ZERO, missing)).await;
     let records = load(&target, &[0.0], Settings::default()).await;
-    assert_eq!(
-        (records[0].status, records[0].outcome),
-        (Some(404), Outcome::Ok)
-    );
+    assert_eq!((records[0].status, records[0].outcome), (Some(404), Outcome::Ok));
 }
 
 #[tokio::test]
 async fn a_short_body_no_answer_or_nonsense_is_a_failure_by_reset() {
     for (answer, status) in [
-        (
-            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort",
-            Some(200),
-        ),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort", Some(200)),
         ("", None),
         ("HTTP/1.1 200 O", None),
         ("SSH-2.0-OpenSSH\r\n\r\n", None),
     ] {
         let target = service(move |stream| answer_with(stream, Duration::ZERO, answer)).await;
         let records = load(&target, &[0.0], Settings::default()).await;
-        assert_eq!(
-            (records[0].cause, records[0].status),
-            (Some(Cause::Reset), status),
-            "{answer}"
-        );
+        assert_eq!((records[0].cause, records[0].status), (Some(Cause::Reset), status), "{answer}");
     }
 }
 
@@ -189,16 +151,10 @@ async fn latency_counts_from_when_the_request_was_due() {
     let (events, _) = mpsc::unbounded_channel();
     let settings = Settings::default();
     let client = Client::new(target, settings, events);
-    let due = Due {
-        at_s: 0.0,
-        at: Instant::now(),
-    };
+    let due = Due { at_s: 0.0, at: Instant::now() };
     tokio::time::sleep(Duration::from_millis(300)).await;
     let (_switch, never) = watch::channel(false);
-    let record = client
-        .request(due, 1, never)
-        .await
-        .expect("no limit is reached");
+    let record = client.request(due, 1, never).await.expect("no limit is reached");
     assert!(record.sent_late_ms >= 300.0 && record.latency_ms >= record.sent_late_ms);
 }
 
@@ -213,22 +169,13 @@ async fn a_cancelled_run_sends_nothing_more_and_blames_nobody() {
         switch.send_replace(true);
     };
     let arrivals_s = [0.0, 0.1, 30.0];
-    let (records, ()) = tokio::join!(
-        run(&target, &arrivals_s, Settings::default(), events, cancel),
-        canceller
-    );
+    let (records, ()) =
+        tokio::join!(run(&target, &arrivals_s, Settings::default(), events, cancel), canceller);
     let records = records.expect("cancelling is no error");
     assert_eq!(records.len(), 2, "{records:?}");
-    assert!(
-        records
-            .iter()
-            .all(|r| r.outcome == Outcome::Cancelled && r.cause.is_none())
-    );
+    assert!(records.iter().all(|r| r.outcome == Outcome::Cancelled && r.cause.is_none()));
     let took = started.elapsed();
-    assert!(
-        took >= CANCEL_GRACE && took < Duration::from_secs(3),
-        "{took:?}"
-    );
+    assert!(took >= CANCEL_GRACE && took < Duration::from_secs(3), "{took:?}");
     let mut ended = 0;
     while let Some(event) = heard.recv().await {
         ended += usize::from(matches!(event, LoadEvent::Ended(_)));
@@ -242,20 +189,15 @@ async fn what_ends_within_the_grace_after_a_cancel_counts_as_usual() {
     let (events, _) = mpsc::unbounded_channel();
     let (_switch, already) = watch::channel(true);
     let records = run(&target, &[0.0], Settings::default(), events, already).await;
-    assert!(
-        records.expect("no error").is_empty(),
-        "nothing is sent after the cancel"
-    );
+    assert!(records.expect("no error").is_empty(), "nothing is sent after the cancel");
     let (events, _) = mpsc::unbounded_channel();
     let (switch, cancel) = watch::channel(false);
     let canceller = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         switch.send_replace(true);
     };
-    let (records, ()) = tokio::join!(
-        run(&target, &[0.0], Settings::default(), events, cancel),
-        canceller
-    );
+    let (records, ()) =
+        tokio::join!(run(&target, &[0.0], Settings::default(), events, cancel), canceller);
     assert_eq!(records.expect("no error")[0].outcome, Outcome::Ok);
 }
 
@@ -295,15 +237,9 @@ async fn with_keep_alive_a_connection_is_reused_until_the_service_closes_it() {
         }
     })
     .await;
-    let settings = Settings {
-        keep_alive: true,
-        ..Settings::default()
-    };
+    let settings = Settings { keep_alive: true, ..Settings::default() };
     let records = load(&target, &[0.0, 0.1, 0.2, 0.3], settings).await;
-    assert!(
-        records.iter().all(|record| record.outcome == Outcome::Ok),
-        "{records:?}"
-    );
+    assert!(records.iter().all(|record| record.outcome == Outcome::Ok), "{records:?}");
     let mut count = 0;
     while connections.try_recv().is_ok() {
         count += 1;

@@ -115,11 +115,7 @@ impl TryFrom<Args> for Plan {
             return Err(UsageError::range("--app-ms", args.app_ms, "1 to 60000"));
         }
         if !(args.slo_ms > 0.0 && args.slo_ms.is_finite()) {
-            return Err(UsageError::range(
-                "--slo-ms",
-                args.slo_ms,
-                "above 0 and finite",
-            ));
+            return Err(UsageError::range("--slo-ms", args.slo_ms, "above 0 and finite"));
         }
         let duration = match args.duration_s {
             Some(seconds) if !(0.1..=86_400.0).contains(&seconds) => {
@@ -147,16 +143,8 @@ fn config(args: &Args) -> Result<Config, ConfigError> {
         .cooldown_out(seconds(2))
         .cooldown_in(seconds(3))
         .stabilisation_in(seconds(6))
-        .step_out(StepLimit {
-            replicas: 4,
-            percent: 100,
-            period: seconds(2),
-        })
-        .step_in(StepLimit {
-            replicas: 1,
-            percent: 50,
-            period: seconds(3),
-        })
+        .step_out(StepLimit { replicas: 4, percent: 100, period: seconds(2) })
+        .step_in(StepLimit { replicas: 1, percent: 50, period: seconds(3) })
         .window_age_max(seconds(5))
         .startup_allowance(seconds(10))
         .build()
@@ -188,11 +176,7 @@ pub enum UsageError {
 
 impl UsageError {
     fn range(flag: &'static str, value: impl ToString, rule: &'static str) -> Self {
-        Self::Range {
-            flag,
-            value: value.to_string(),
-            rule,
-        }
+        Self::Range { flag, value: value.to_string(), rule }
     }
 }
 
@@ -210,9 +194,7 @@ mod tests {
 
     fn refusal(flags: &[&str]) -> String {
         let program = Program::try_parse_from([&["quickstart"], flags].concat()).expect("flags");
-        Plan::try_from(program.args)
-            .expect_err("nonsense")
-            .to_string()
+        Plan::try_from(program.args).expect_err("nonsense").to_string()
     }
 
     #[test]

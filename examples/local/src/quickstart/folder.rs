@@ -30,18 +30,11 @@ impl Folder {
             Some(parent) => parent,
             None => &path,
         };
-        let mut folder = Self {
-            path: path.clone(),
-            made: Vec::new(),
-            keep: false,
-        };
+        let mut folder = Self { path: path.clone(), made: Vec::new(), keep: false };
         if named.is_none() {
             folder.make_one(parent)?;
         } else if !parent.is_dir() {
-            return Err(FolderError::Parent {
-                path: path.clone(),
-                parent: parent.to_owned(),
-            });
+            return Err(FolderError::Parent { path: path.clone(), parent: parent.to_owned() });
         }
         folder.make_one(&path)?;
         if let Some(file) = FILES.iter().find(|file| path.join(file).exists()) {
@@ -56,10 +49,7 @@ impl Folder {
             Ok(()) => self.made.push(path.to_owned()),
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
             Err(cause) => {
-                return Err(FolderError::Make {
-                    path: path.to_owned(),
-                    cause,
-                });
+                return Err(FolderError::Make { path: path.to_owned(), cause });
             }
         }
         Ok(())
@@ -71,11 +61,7 @@ impl Folder {
         };
         let free = space.f_bavail.saturating_mul(space.f_frsize);
         if free < needed {
-            return Err(FolderError::Space {
-                path: self.path.clone(),
-                free,
-                needed,
-            });
+            return Err(FolderError::Space { path: self.path.clone(), free, needed });
         }
         Ok(())
     }
@@ -109,9 +95,7 @@ impl Drop for Folder {
 }
 
 fn default_path() -> PathBuf {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Path::new(DEFAULT_PARENT).join(format!("run-{}", since.as_millis()))
 }
 
@@ -183,10 +167,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let named = root.path().join("run");
         let error = Folder::make(Some(&named), u64::MAX).expect_err("no disk is that large");
-        assert!(
-            error.to_string().contains("bytes free and the run needs"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("bytes free and the run needs"), "{error}");
         assert!(!named.exists());
     }
 
@@ -195,11 +176,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         fs::write(root.path().join("run.json"), "{}").expect("written");
         let error = Folder::make(Some(root.path()), 0).expect_err("used");
-        assert!(
-            error
-                .to_string()
-                .ends_with("already holds a run.json; name another folder")
-        );
+        assert!(error.to_string().ends_with("already holds a run.json; name another folder"));
         assert!(root.path().join("run.json").exists());
     }
 

@@ -49,13 +49,7 @@ pub(super) fn report(ended: Ended<'_>, records: Option<&[RequestRecord]>) -> Run
         failed: ended.rows.failed,
         replica_seconds: ended.replica_seconds,
         min_replicas,
-        max_replicas: ended
-            .rows
-            .windows
-            .iter()
-            .filter_map(|row| row.ready)
-            .max()
-            .unwrap_or(0),
+        max_replicas: ended.rows.windows.iter().filter_map(|row| row.ready).max().unwrap_or(0),
         final_replicas: ended.final_replicas,
         interrupted: ended.interrupted,
         duration_s: ended.duration_s,
@@ -79,15 +73,9 @@ pub(super) fn report(ended: Ended<'_>, records: Option<&[RequestRecord]>) -> Run
     report.slow = Some(counted.slow);
     report.cancelled = counted.cancelled;
     report.slow_or_failed_share = Some(counted.slow_or_failed_share);
-    report.max_sent_late_ms = records
-        .iter()
-        .map(|record| record.sent_late_ms)
-        .fold(0.0, f64::max);
+    report.max_sent_late_ms = records.iter().map(|record| record.sent_late_ms).fold(0.0, f64::max);
     let sent_s: Vec<f64> = records.iter().map(|record| record.at_s).collect();
-    let service = Service {
-        workers: args.app_workers,
-        service_ms: f64::from(args.app_ms),
-    };
+    let service = Service { workers: args.app_workers, service_ms: f64::from(args.app_ms) };
     let floor = floor_share(&sent_s, service, min_replicas.max(1), args.max, args.slo_ms);
     report.floor_share = Some(floor.share);
     report
@@ -104,45 +92,21 @@ fn settings(plan: &Plan) -> BTreeMap<String, String> {
     set("up_ratio", thresholds.up_ratio.to_string());
     set("down_ratio", thresholds.down_ratio.to_string());
     set("up_z", thresholds.up_z.to_string());
-    set(
-        "target_utilisation",
-        config.target_utilisation().to_string(),
-    );
+    set("target_utilisation", config.target_utilisation().to_string());
     set("warmup_windows", config.warmup_windows().to_string());
     set("baseline_windows", config.baseline_windows().to_string());
     set("cooldown_out", format!("{:?}", config.cooldown_out()));
     set("cooldown_in", format!("{:?}", config.cooldown_in()));
-    set(
-        "stabilisation_in",
-        format!("{:?}", config.stabilisation_in()),
-    );
-    set(
-        "step_out",
-        format!("{} or {} % per {:?}", out.replicas, out.percent, out.period),
-    );
+    set("stabilisation_in", format!("{:?}", config.stabilisation_in()));
+    set("step_out", format!("{} or {} % per {:?}", out.replicas, out.percent, out.period));
     set(
         "step_in",
-        format!(
-            "{} or {} % per {:?}",
-            step_in.replicas, step_in.percent, step_in.period
-        ),
+        format!("{} or {} % per {:?}", step_in.replicas, step_in.percent, step_in.period),
     );
-    set(
-        "flap_budget_per_hour",
-        config.flap_budget_per_hour().to_string(),
-    );
+    set("flap_budget_per_hour", config.flap_budget_per_hour().to_string());
     set("window", format!("{:?}", super::args::WINDOW));
-    set(
-        "app",
-        format!(
-            "{} workers x {} ms",
-            plan.args.app_workers, plan.args.app_ms
-        ),
-    );
-    set(
-        "in_flight_per_replica",
-        plan.in_flight_per_replica.to_string(),
-    );
+    set("app", format!("{} workers x {} ms", plan.args.app_workers, plan.args.app_ms));
+    set("in_flight_per_replica", plan.in_flight_per_replica.to_string());
     settings
 }
 
@@ -151,25 +115,15 @@ pub(super) fn summary(report: &RunReport) -> String {
     let percent = |share: f64| format!("{:.2} %", share * 100.0);
     let mut lines = vec![String::new()];
     let mut line = |name: &str, text: String| lines.push(format!("{name:<22}{text}"));
-    line(
-        "requests",
-        format!("{} ({} failed)", report.requests, report.failed),
-    );
+    line("requests", format!("{} ({} failed)", report.requests, report.failed));
     if let (Some(slow), Some(share)) = (report.slow, report.slow_or_failed_share) {
         line(
             "slow or failed",
-            format!(
-                "{} ({slow} slower than {} ms)",
-                percent(share),
-                report.slo_ms
-            ),
+            format!("{} ({slow} slower than {} ms)", percent(share), report.slo_ms),
         );
     }
     if let Some(floor) = report.floor_share {
-        line(
-            "an ideal reaction",
-            format!("{} would have been lost", percent(floor)),
-        );
+        line("an ideal reaction", format!("{} would have been lost", percent(floor)));
     }
     line(
         "replicas",
@@ -180,11 +134,7 @@ pub(super) fn summary(report: &RunReport) -> String {
     );
     line(
         "decisions",
-        format!(
-            "{}, {} of them scaled",
-            report.decisions_total,
-            report.decisions.len()
-        ),
+        format!("{}, {} of them scaled", report.decisions_total, report.decisions.len()),
     );
     for fault in report.faults.iter().take(3) {
         line("fault", fault.clone());

@@ -21,9 +21,7 @@ impl FromStr for PolicyName {
         match name {
             "heuristic" => Ok(Self::Heuristic),
             "poc" => Ok(Self::Poc),
-            _ => Err(UnknownPolicy {
-                name: name.to_owned(),
-            }),
+            _ => Err(UnknownPolicy { name: name.to_owned() }),
         }
     }
 }

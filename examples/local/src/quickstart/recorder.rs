@@ -138,13 +138,8 @@ impl Recorder {
         let from = self.rows.windows.len().saturating_sub(RECENT_WINDOWS);
         self.state.last = self.rows.windows.last().copied();
         self.state.elapsed_s = self.state.last.map_or(0.0, |window| window.t_s.max(0.0));
-        self.state.recent_p95_ms = self
-            .rows
-            .windows
-            .iter()
-            .skip(from)
-            .map(|row| row.p95_ms)
-            .collect();
+        self.state.recent_p95_ms =
+            self.rows.windows.iter().skip(from).map(|row| row.p95_ms).collect();
         if self.requests.is_some() {
             self.count_requests();
         } else {
@@ -212,12 +207,8 @@ fn decision_row(decision: &Decision, at_s: f64) -> DecisionRow {
         (Some(_), _) => Direction::In,
         (None, _) => Direction::Hold,
     };
-    let reasons: Vec<String> = derivation
-        .proposal
-        .reasons
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let reasons: Vec<String> =
+        derivation.proposal.reasons.iter().map(ToString::to_string).collect();
     DecisionRow {
         id: decision.id.get(),
         at_s,

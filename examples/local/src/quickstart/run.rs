@@ -21,7 +21,7 @@ use planner_probe::{ProbeError, ProbeSettings, Prober};
 use planner_runtime::{Driver, JournalError, JournalWriter, Ports};
 use serde::Serialize;
 use thiserror::Error;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{Plan, WINDOW};
@@ -136,10 +136,7 @@ pub fn run(plan: &Plan) -> Result<(), QuickstartError> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|cause| QuickstartError::System {
-            what: "starting threads",
-            cause,
-        })?;
+        .map_err(|cause| QuickstartError::System { what: "starting threads", cause })?;
     let ended = runtime.block_on(async {
         match plan.policy {
             PolicyName::Heuristic => run_policy(plan, Heuristic).await,
@@ -163,10 +160,8 @@ impl Service {
         let mut settings = BalancerSettings::default();
         settings.max_in_flight_per_backend = Some(plan.in_flight_per_replica);
         let balancer = Arc::new(LoadBalancer::bind(args.listen, settings)?);
-        let program = std::env::current_exe().map_err(|cause| QuickstartError::System {
-            what: "finding this program",
-            cause,
-        })?;
+        let program = std::env::current_exe()
+            .map_err(|cause| QuickstartError::System { what: "finding this program", cause })?;
         let template = ReplicaTemplate::new(program)
             .arg("app")
             .arg("--exit-with-parent")
@@ -174,14 +169,10 @@ impl Service {
             .arg(format!("--workers={}", args.app_workers))
             .arg(format!("--ms={}", args.app_ms));
         let mut settings = ExecutorSettings::default();
-        settings.max_replicas = settings
-            .max_replicas
-            .max(std::num::NonZeroU32::MIN.saturating_add(args.max));
+        settings.max_replicas =
+            settings.max_replicas.max(std::num::NonZeroU32::MIN.saturating_add(args.max));
         let executor = ProcessExecutor::new(template, balancer.clone(), settings)?;
-        let service = Self {
-            balancer,
-            executor: Arc::new(executor),
-        };
+        let service = Self { balancer, executor: Arc::new(executor) };
         service.executor.scale_to(args.min).await?;
         let mut counts = service.executor.subscribe();
         let ready = counts.wait_for(|counts| counts.ready >= args.min);
@@ -247,10 +238,7 @@ where
         (Some(Load::start(plan, address, &log)?), Some(followed))
     };
     let total_s = plan.duration.map(|duration| duration.as_secs_f64());
-    let total_s = load
-        .as_ref()
-        .map(|_| plan.scenario.duration_s())
-        .or(total_s);
+    let total_s = load.as_ref().map(|_| plan.scenario.duration_s()).or(total_s);
     let state = ViewState {
         title: format!("{} on http://{address}/", plan.policy),
         total_s,
@@ -261,11 +249,7 @@ where
     let load_start = Timestamp::from_origin(origin.elapsed());
     let config = plan.config.clone();
     announce(plan, &folder.file(""), &state);
-    let view = if args.json {
-        View::None
-    } else {
-        View::of_stdout()
-    };
+    let view = if args.json { View::None } else { View::of_stdout() };
     let mut recorder = Recorder::new(journal, config, load_start, state, view);
     if let Some(log) = followed {
         recorder.follow(log);
@@ -277,21 +261,11 @@ where
             () = ended(&mut load, plan.duration) => {}
         }
     };
-    let ports = Ports {
-        telemetry: Box::new(telemetry),
-        executor,
-        advisor: None,
-    };
-    Driver::new(planner, origin)
-        .run(ports, &mut recorder, stop)
-        .await;
+    let ports = Ports { telemetry: Box::new(telemetry), executor, advisor: None };
+    Driver::new(planner, origin).run(ports, &mut recorder, stop).await;
     probing.abort();
     let duration_s = origin.elapsed().as_secs_f64() - load_start.as_secs_f64();
-    let final_replicas = service
-        .executor
-        .counts()
-        .await
-        .map_or(0, |counts| counts.ready);
+    let final_replicas = service.executor.counts().await.map_or(0, |counts| counts.ready);
     if let Some(load) = load {
         load.finish().await?;
     }
@@ -302,10 +276,7 @@ where
         None
     } else {
         let read = read_requests(&log);
-        Some(read.map_err(|cause| QuickstartError::System {
-            what: "reading the log",
-            cause,
-        })?)
+        Some(read.map_err(|cause| QuickstartError::System { what: "reading the log", cause })?)
     };
     let ended = Ended {
         plan,
@@ -327,11 +298,7 @@ fn announce(plan: &Plan, folder: &Path, state: &ViewState) {
         return;
     }
     let config = &plan.config;
-    let load = if plan.args.no_load {
-        String::from("none")
-    } else {
-        plan.scenario.to_string()
-    };
+    let load = if plan.args.no_load { String::from("none") } else { plan.scenario.to_string() };
     let text = format!(
         "{}\nload {load}, seed {}; {} workers x {} ms per replica; {} replicas\n\
          cooldown {:?} out, {:?} in; stabilisation {:?}; files in {}\n",
@@ -363,17 +330,8 @@ fn write(
     let text = if plan.args.json {
         json
     } else {
-        let shown = if plan.args.no_report {
-            "run.json"
-        } else {
-            "report.html"
-        };
-        format!(
-            "{}\n{:<22}{}",
-            summary(report),
-            "report",
-            folder.file(shown).display()
-        )
+        let shown = if plan.args.no_report { "run.json" } else { "report.html" };
+        format!("{}\n{:<22}{}", summary(report), "report", folder.file(shown).display())
     };
     let _reader_is_gone = writeln!(std::io::stdout(), "{text}");
     Ok(())
@@ -381,15 +339,8 @@ fn write(
 
 /// The request log, made here so that it can be followed from its first line on.
 fn create_log(path: &Path) -> Result<File, QuickstartError> {
-    let made = File::options()
-        .create(true)
-        .append(true)
-        .read(true)
-        .open(path);
-    made.map_err(|cause| QuickstartError::System {
-        what: "making the request log",
-        cause,
-    })
+    let made = File::options().create(true).append(true).read(true).open(path);
+    made.map_err(|cause| QuickstartError::System { what: "making the request log", cause })
 }
 
 /// Completes when the load has ended, or the time is over.
@@ -406,17 +357,10 @@ fn needed_bytes(plan: &Plan) -> u64 {
     let (requests, windows) = if plan.args.no_load {
         (0.0, OPEN_END_WINDOWS)
     } else {
-        (
-            plan.scenario.arrivals_expected() * 1.2 + 1_000.0,
-            plan.scenario.duration_s(),
-        )
+        (plan.scenario.arrivals_expected() * 1.2 + 1_000.0, plan.scenario.duration_s())
     };
     let bytes = requests * REQUEST_LOG_BYTES + windows * WINDOW_BYTES;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "at most 1e9"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 1e9")]
     let bytes = bytes as u64;
     bytes
 }
@@ -427,12 +371,7 @@ fn prober(service: &Service, origin: Instant) -> Result<Prober, QuickstartError>
     let mut settings = ProbeSettings::default();
     settings.per_second = PROBES_PER_S;
     settings.window = WINDOW;
-    Ok(Prober::new(
-        &url,
-        settings,
-        origin,
-        Some(service.executor.clone()),
-    )?)
+    Ok(Prober::new(&url, settings, origin, Some(service.executor.clone()))?)
 }
 
 /// Keeps probing. What the probes find is part of the balancer's traffic.
@@ -451,10 +390,8 @@ struct Interrupt {
 impl Interrupt {
     fn listen() -> Result<Self, QuickstartError> {
         let listen = |kind| {
-            signal(kind).map_err(|cause| QuickstartError::System {
-                what: "listening to signals",
-                cause,
-            })
+            signal(kind)
+                .map_err(|cause| QuickstartError::System { what: "listening to signals", cause })
         };
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
@@ -473,6 +410,9 @@ impl Interrupt {
 /// The load generator, as a process of its own.
 struct Load {
     child: Child,
+    /// Its standard input: the generator ends when this does. Held here because waiting for a
+    /// child closes what it still has.
+    _lifeline: Option<ChildStdin>,
     log: PathBuf,
 }
 
@@ -500,14 +440,10 @@ impl Load {
                 .kill_on_drop(true)
                 .spawn()
         };
-        let child = start().map_err(|cause| QuickstartError::System {
-            what: "starting the load",
-            cause,
-        })?;
-        Ok(Self {
-            child,
-            log: log.to_owned(),
-        })
+        let mut child = start()
+            .map_err(|cause| QuickstartError::System { what: "starting the load", cause })?;
+        let lifeline = child.stdin.take();
+        Ok(Self { child, _lifeline: lifeline, log: log.to_owned() })
     }
 
     /// Completes when the generator has ended.
@@ -518,9 +454,7 @@ impl Load {
     /// Ends the generator in order, and tells how it went.
     async fn finish(mut self) -> Result<(), QuickstartError> {
         if let (Ok(None), Some(pid)) = (self.child.try_wait(), self.child.id())
-            && let Some(pid) = i32::try_from(pid)
-                .ok()
-                .and_then(rustix::process::Pid::from_raw)
+            && let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw)
         {
             let _it_may_have_ended =
                 rustix::process::kill_process(pid, rustix::process::Signal::TERM);
@@ -530,10 +464,9 @@ impl Load {
         match output {
             Err(_) => failed(String::from("it did not end"), self.log),
             Ok(Err(cause)) => failed(cause.to_string(), self.log),
-            Ok(Ok(output)) if !output.status.success() => failed(
-                String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-                self.log,
-            ),
+            Ok(Ok(output)) if !output.status.success() => {
+                failed(String::from_utf8_lossy(&output.stderr).trim().to_owned(), self.log)
+            }
             Ok(Ok(_)) => Ok(()),
         }
     }

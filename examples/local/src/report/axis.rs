@@ -17,24 +17,16 @@ impl Scale {
         let largest = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
         let largest = if largest > 0.0 { largest * 1.08 } else { 1.0 };
         let step = step_for(largest, TICKS_AIM);
-        Self::Linear {
-            low: 0.0,
-            high: (largest / step).ceil() * step,
-        }
+        Self::Linear { low: 0.0, high: (largest / step).ceil() * step }
     }
 
     /// Logarithmic when the values differ by more than twentyfold, from zero otherwise.
     pub(super) fn for_latency(values: impl Iterator<Item = f64> + Clone) -> Self {
-        let positive = values
-            .clone()
-            .filter(|value| value.is_finite() && *value > 0.0);
+        let positive = values.clone().filter(|value| value.is_finite() && *value > 0.0);
         let smallest = positive.clone().fold(f64::INFINITY, f64::min);
         let largest = positive.fold(0.0, f64::max);
         if largest > 20.0 * smallest {
-            Self::Log {
-                low: one_two_five_below(smallest),
-                high: one_two_five_above(largest),
-            }
+            Self::Log { low: one_two_five_below(smallest), high: one_two_five_above(largest) }
         } else {
             Self::from_zero(values)
         }
@@ -46,11 +38,7 @@ impl Scale {
             Self::Linear { low, high } => (value - low) / (high - low),
             Self::Log { low, high } => (value.max(low) / low).ln() / (high / low).ln(),
         };
-        if share.is_finite() {
-            share.clamp(0.0, 1.0)
-        } else {
-            0.0
-        }
+        if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 }
     }
 
     /// The values that get a label.
@@ -65,11 +53,7 @@ impl Scale {
             }
             Self::Log { low, high } => {
                 let decades = (high / low).log10();
-                let steps: &[f64] = if decades > 2.5 {
-                    &[1.0]
-                } else {
-                    &[1.0, 2.0, 5.0]
-                };
+                let steps: &[f64] = if decades > 2.5 { &[1.0] } else { &[1.0, 2.0, 5.0] };
                 let first = exponent_of(low);
                 (first..first + 20)
                     .flat_map(|exponent| steps.iter().map(move |step| step * ten_to(exponent)))
@@ -86,14 +70,9 @@ pub(super) fn time_ticks(duration_s: f64) -> Vec<f64> {
         1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0,
         21_600.0, 86_400.0,
     ];
-    let step_s = STEPS_S
-        .into_iter()
-        .find(|step_s| duration_s / step_s <= 12.0)
-        .unwrap_or(duration_s / 12.0);
-    (0..=12)
-        .map(|index| f64::from(index) * step_s)
-        .take_while(|t_s| *t_s <= duration_s)
-        .collect()
+    let step_s =
+        STEPS_S.into_iter().find(|step_s| duration_s / step_s <= 12.0).unwrap_or(duration_s / 12.0);
+    (0..=12).map(|index| f64::from(index) * step_s).take_while(|t_s| *t_s <= duration_s).collect()
 }
 
 /// `45 s` in a run of up to ten minutes, `2:30` or `1:02:30` in a longer one.
@@ -132,20 +111,11 @@ pub(crate) fn format_number(value: f64) -> String {
         _ => 2,
     };
     let text = format!("{value:.decimals$}");
-    let text = if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        &text
-    };
-    let (sign, digits) = text
-        .strip_prefix('-')
-        .map_or(("", text), |digits| ("-", digits));
+    let text =
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
     let (whole, fraction) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
-    let whole = if value.is_finite() {
-        grouped(whole)
-    } else {
-        whole.to_owned()
-    };
+    let whole = if value.is_finite() { grouped(whole) } else { whole.to_owned() };
     format!("{sign}{whole}{fraction}")
 }
 
@@ -187,17 +157,10 @@ fn one_two_five_above(value: f64) -> f64 {
 
 fn one_two_five_below(value: f64) -> f64 {
     let base = ten_to(exponent_of(value));
-    [5.0, 2.0]
-        .into_iter()
-        .map(|step| step * base)
-        .find(|step| *step <= value)
-        .unwrap_or(base)
+    [5.0, 2.0].into_iter().map(|step| step * base).find(|step| *step <= value).unwrap_or(base)
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the exponent of a double is small"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "the exponent of a double is small")]
 fn exponent_of(value: f64) -> i32 {
     value.log10().floor() as i32
 }
@@ -213,13 +176,7 @@ mod tests {
     #[test]
     fn nothing_to_show_still_gives_an_axis() {
         let scale = Scale::from_zero([f64::NAN, f64::INFINITY].into_iter());
-        assert_eq!(
-            scale,
-            Scale::Linear {
-                low: 0.0,
-                high: 1.0
-            }
-        );
+        assert_eq!(scale, Scale::Linear { low: 0.0, high: 1.0 });
         assert_eq!(Scale::for_latency(std::iter::empty()), scale);
         assert_eq!(scale.share(f64::NAN), 0.0);
         assert_eq!(scale.share(7.0), 1.0);
@@ -237,13 +194,7 @@ mod tests {
         let linear = Scale::for_latency([10.0, 200.0].into_iter());
         assert!(matches!(linear, Scale::Linear { .. }), "{linear:?}");
         let log = Scale::for_latency([19.0, 4_100.0].into_iter());
-        assert_eq!(
-            log,
-            Scale::Log {
-                low: 10.0,
-                high: 5_000.0
-            }
-        );
+        assert_eq!(log, Scale::Log { low: 10.0, high: 5_000.0 });
         assert_eq!(log.ticks(), [10.0, 100.0, 1_000.0]);
         let short = Scale::for_latency([19.0, 450.0].into_iter());
         assert_eq!(short.ticks(), [10.0, 20.0, 50.0, 100.0, 200.0, 500.0]);
@@ -257,10 +208,7 @@ mod tests {
         assert_eq!(time_ticks(130.0)[1], 15.0);
         assert_eq!(time_ticks(0.0), [0.0]);
         assert_eq!(time_ticks(3_600.0)[1], 300.0);
-        assert_eq!(
-            [45.0, 600.0].map(|t_s| format_time(t_s, 600.0)),
-            ["45 s", "600 s"]
-        );
+        assert_eq!([45.0, 600.0].map(|t_s| format_time(t_s, 600.0)), ["45 s", "600 s"]);
         let texts = [45.0, 120.0, 3_750.0].map(|t_s| format_time(t_s, 7_200.0));
         assert_eq!(texts, ["0:45", "2:00", "1:02:30"]);
     }
@@ -270,10 +218,7 @@ mod tests {
         let texts = [0.0, 0.034, 7.5, 22.04, 1_234_567.8, -1_000.0].map(format_number);
         assert_eq!(texts, ["0", "0.03", "7.5", "22", "1,234,568", "-1,000"]);
         assert_eq!(format_number(f64::INFINITY), "inf");
-        assert_eq!(
-            [0, 999, 1_000, 11_400].map(format_count),
-            ["0", "999", "1,000", "11,400"]
-        );
+        assert_eq!([0, 999, 1_000, 11_400].map(format_count), ["0", "999", "1,000", "11,400"]);
         assert_eq!([5.0, 1_250.0].map(format_ms), ["5 ms", "1.25 s"]);
         assert_eq!(format_percent(0.0213), "2.13 %");
     }

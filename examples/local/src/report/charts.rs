@@ -16,14 +16,7 @@ const BOTTOM: f64 = 24.0;
 pub(super) fn latency(report: &RunReport, windows: &[WindowRow]) -> String {
     let values = windows
         .iter()
-        .flat_map(|window| {
-            [
-                window.p95_ms,
-                window.p50_ms,
-                window.baseline_ms,
-                window.band_high_ms,
-            ]
-        })
+        .flat_map(|window| [window.p95_ms, window.p50_ms, window.baseline_ms, window.band_high_ms])
         .flatten()
         .chain([report.slo_ms]);
     let scale = Scale::for_latency(values);
@@ -38,11 +31,7 @@ pub(super) fn latency(report: &RunReport, windows: &[WindowRow]) -> String {
     let band: Vec<_> = band.collect();
     chart.svg.area("band", &band);
     chart.line("baseline", windows, |window| window.baseline_ms);
-    chart.level(
-        "slo",
-        report.slo_ms,
-        &format!("SLO {}", format_ms(report.slo_ms)),
-    );
+    chart.level("slo", report.slo_ms, &format!("SLO {}", format_ms(report.slo_ms)));
     chart.marks(&report.decisions);
     chart.line("p50", windows, |window| window.p50_ms);
     chart.line("p95", windows, |window| window.p95_ms);
@@ -69,12 +58,8 @@ pub(super) fn arrivals(report: &RunReport, windows: &[WindowRow]) -> String {
     chart.marks(&report.decisions);
     chart.line("arrivals", windows, |window| window.arrivals_per_s);
     chart.tooltips(windows, |window| {
-        let rate = window
-            .arrivals_per_s
-            .map_or_else(|| "not known".to_owned(), format_number);
-        let in_flight = window
-            .in_flight
-            .map_or_else(|| "not known".to_owned(), |n| n.to_string());
+        let rate = window.arrivals_per_s.map_or_else(|| "not known".to_owned(), format_number);
+        let in_flight = window.in_flight.map_or_else(|| "not known".to_owned(), |n| n.to_string());
         format!("{rate} requests/s arrived; under way {in_flight}")
     });
     chart.svg.finish()
@@ -88,36 +73,19 @@ pub(super) fn replicas(report: &RunReport, windows: &[WindowRow]) -> String {
     };
     let scale = Scale::from_zero(windows.iter().filter_map(all).chain([3.0]));
     let mut chart = Chart::new(report, 180.0, scale, "replicas over time");
-    chart.grid(|count| {
-        if count.fract() == 0.0 {
-            format_number(count)
-        } else {
-            String::new()
-        }
-    });
+    chart.grid(|count| if count.fract() == 0.0 { format_number(count) } else { String::new() });
     let upper = chart.steps(windows, all);
     let lower = chart.steps(windows, ready);
-    let starting: Vec<_> = upper
-        .iter()
-        .zip(&lower)
-        .map(|(u, l)| Some(((*u)?, (*l)?)))
-        .collect();
+    let starting: Vec<_> = upper.iter().zip(&lower).map(|(u, l)| Some(((*u)?, (*l)?))).collect();
     let floor = chart.bottom();
-    let serving: Vec<_> = lower
-        .iter()
-        .map(|l| l.map(|(x, y)| ((x, y), (x, floor))))
-        .collect();
+    let serving: Vec<_> = lower.iter().map(|l| l.map(|(x, y)| ((x, y), (x, floor)))).collect();
     chart.svg.area("ready-area", &serving);
     chart.svg.area("starting", &starting);
     chart.marks(&report.decisions);
     chart.svg.polyline("ready", &lower);
     chart.tooltips(windows, |window| {
         let count = |n: Option<u32>| n.map_or_else(|| "not known".to_owned(), |n| n.to_string());
-        format!(
-            "{} ready, {} starting",
-            count(window.ready),
-            count(window.starting)
-        )
+        format!("{} ready, {} starting", count(window.ready), count(window.starting))
     });
     chart.handles(&report.decisions);
     chart.svg.finish()
@@ -130,19 +98,15 @@ pub(super) fn success(report: &RunReport, windows: &[WindowRow]) -> String {
         .filter_map(|window| window.success_share)
         .filter(|share| share.is_finite())
         .fold(1.0, f64::min);
-    let low = [0.99, 0.9, 0.5]
-        .into_iter()
-        .find(|low| worst >= *low)
-        .unwrap_or(0.0);
+    let low = [0.99, 0.9, 0.5].into_iter().find(|low| worst >= *low).unwrap_or(0.0);
     let scale = Scale::Linear { low, high: 1.0 };
     let mut chart = Chart::new(report, 90.0, scale, "success rate over time");
     chart.grid_at(&[low, f64::midpoint(low, 1.0), 1.0], format_percent);
     chart.marks(&report.decisions);
     chart.line("success", windows, |window| window.success_share);
     chart.tooltips(windows, |window| {
-        let share = window
-            .success_share
-            .map_or_else(|| "share not known".to_owned(), format_percent);
+        let share =
+            window.success_share.map_or_else(|| "share not known".to_owned(), format_percent);
         format!("{share} answered well")
     });
     chart.svg.finish()
@@ -163,12 +127,7 @@ impl Chart {
             .chain([report.duration_s, 1.0])
             .filter(|t_s| t_s.is_finite())
             .fold(0.0, f64::max);
-        Self {
-            svg: Svg::new(WIDTH, height, label),
-            height,
-            duration_s,
-            scale,
-        }
+        Self { svg: Svg::new(WIDTH, height, label), height, duration_s, scale }
     }
 
     fn bottom(&self) -> f64 {
@@ -176,11 +135,7 @@ impl Chart {
     }
 
     fn x(&self, t_s: f64) -> f64 {
-        let share = if t_s.is_nan() {
-            0.0
-        } else {
-            (t_s / self.duration_s).clamp(0.0, 1.0)
-        };
+        let share = if t_s.is_nan() { 0.0 } else { (t_s / self.duration_s).clamp(0.0, 1.0) };
         LEFT + share * (WIDTH - LEFT - RIGHT)
     }
 
@@ -218,11 +173,7 @@ impl Chart {
                 &format_time(t_s, self.duration_s),
             );
         }
-        self.svg.line(
-            "axis",
-            (LEFT, self.bottom()),
-            (WIDTH - RIGHT, self.bottom()),
-        );
+        self.svg.line("axis", (LEFT, self.bottom()), (WIDTH - RIGHT, self.bottom()));
     }
 
     fn level(&mut self, class: &str, value: f64, label: &str) {
@@ -232,8 +183,7 @@ impl Chart {
         let y = self.y(value);
         self.svg.line(class, (LEFT, y), (WIDTH - RIGHT, y));
         let text_class = format!("tick {class}-label");
-        self.svg
-            .text(&text_class, (WIDTH - RIGHT - 4.0, y - 5.0), "end", label);
+        self.svg.text(&text_class, (WIDTH - RIGHT - 4.0, y - 5.0), "end", label);
     }
 
     fn line(&mut self, class: &str, windows: &[WindowRow], value: fn(&WindowRow) -> Option<f64>) {
@@ -245,10 +195,7 @@ impl Chart {
         let floor = self.bottom();
         let edges: Vec<_> = windows
             .iter()
-            .map(|window| {
-                self.at(window.t_s, value(window))
-                    .map(|(x, y)| ((x, y), (x, floor)))
-            })
+            .map(|window| self.at(window.t_s, value(window)).map(|(x, y)| ((x, y), (x, floor))))
             .collect();
         self.svg.area(class, &edges);
     }
@@ -274,19 +221,14 @@ impl Chart {
         for decision in decisions.iter().filter(|d| d.direction != Direction::Hold) {
             let x = self.x(decision.at_s);
             let bottom = self.bottom();
-            self.svg
-                .line(mark_class(decision.direction), (x, TOP - 6.0), (x, bottom));
+            self.svg.line(mark_class(decision.direction), (x, TOP - 6.0), (x, bottom));
         }
     }
 
     /// The triangles on top of the marks, with the reason; drawn last, to be within reach.
     fn handles(&mut self, decisions: &[DecisionRow]) {
         for decision in decisions.iter().filter(|d| d.direction != Direction::Hold) {
-            let tip_y = if decision.direction == Direction::In {
-                13.0
-            } else {
-                3.0
-            };
+            let tip_y = if decision.direction == Direction::In { 13.0 } else { 3.0 };
             let class = match decision.direction {
                 Direction::In => "handle in",
                 Direction::Hold | Direction::Out => "handle out",
@@ -299,8 +241,7 @@ impl Chart {
                 decision.why
             );
             let link = format!("decision-{}", decision.id);
-            self.svg
-                .triangle(class, (self.x(decision.at_s), tip_y), &link, &tooltip);
+            self.svg.triangle(class, (self.x(decision.at_s), tip_y), &link, &tooltip);
         }
     }
 
@@ -310,11 +251,7 @@ impl Chart {
         for window in windows {
             let right = self.x(window.t_s);
             let size = ((right - left).max(0.0), self.bottom() - TOP);
-            let tooltip = format!(
-                "{}: {}",
-                format_time(window.t_s, self.duration_s),
-                text(window)
-            );
+            let tooltip = format!("{}: {}", format_time(window.t_s, self.duration_s), text(window));
             self.svg.rect("hover", (left, TOP), size, &tooltip);
             left = left.max(right);
         }

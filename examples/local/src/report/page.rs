@@ -18,9 +18,7 @@ const SENT_LATE_WORTH_A_NOTE_MS: f64 = 50.0;
 /// The report as one self-contained HTML page.
 pub fn render_html(report: &RunReport) -> String {
     let windows = thin(&report.windows);
-    let mut page = Page {
-        text: String::new(),
-    };
+    let mut page = Page { text: String::new() };
     page.push(format_args!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -53,10 +51,7 @@ impl Page {
             0 => format!("All {requests} requests were answered"),
             _ => match report.slow_or_failed_share.map(format_percent) {
                 Some(share) => format!("{share} of {requests} requests were slow or failed"),
-                None => format!(
-                    "{} of {requests} requests failed",
-                    format_count(report.failed)
-                ),
+                None => format!("{} of {requests} requests failed", format_count(report.failed)),
             },
         };
         let floor = report.floor_share.map_or_else(String::new, |share| {
@@ -92,42 +87,24 @@ impl Page {
             0 => String::new(),
             requests => format!("{} of all", format_percent(part as f64 / requests as f64)),
         };
-        let made = |direction| {
-            report
-                .decisions
-                .iter()
-                .filter(|d| d.direction == direction)
-                .count()
-        };
-        let (out, in_, held) = (
-            made(Direction::Out),
-            made(Direction::In),
-            made(Direction::Hold),
-        );
+        let made = |direction| report.decisions.iter().filter(|d| d.direction == direction).count();
+        let (out, in_, held) = (made(Direction::Out), made(Direction::In), made(Direction::Hold));
         let cancelled = match report.cancelled {
             0 => "none cancelled".to_owned(),
             some => format!("and {} cancelled, not counted", format_count(some)),
         };
         let mean = report.replica_seconds / report.duration_s;
         let mean = if mean.is_finite() { mean } else { 0.0 };
-        let floor = report
-            .floor_share
-            .map_or_else(|| "–".to_owned(), format_percent);
+        let floor = report.floor_share.map_or_else(|| "–".to_owned(), format_percent);
         self.text.push_str("<dl class=\"figures\">");
         let requests = format_count(report.requests);
         self.figure("Requests", &requests, &cancelled);
-        self.figure(
-            "Failed",
-            &format_count(report.failed),
-            &share_of(report.failed),
-        );
+        self.figure("Failed", &format_count(report.failed), &share_of(report.failed));
         let slower = format!("Slower than {}", format_ms(report.slo_ms));
         let unknown = || "–".to_owned();
         let slow = report.slow.map_or_else(unknown, format_count);
         self.figure(&slower, &slow, &report.slow.map_or_else(unknown, share_of));
-        let share = report
-            .slow_or_failed_share
-            .map_or_else(unknown, format_percent);
+        let share = report.slow_or_failed_share.map_or_else(unknown, format_percent);
         self.figure("Slow or failed", &share, "of all requests");
         self.figure("Floor", &floor, "lost by an ideal reaction");
         let cost = format_number(report.replica_seconds);
@@ -152,8 +129,7 @@ impl Page {
     fn charts(&mut self, report: &RunReport, windows: &[WindowRow]) {
         self.text.push_str("<h2>What happened</h2>\n");
         if windows.is_empty() {
-            self.text
-                .push_str("<p class=\"empty\">Nothing was measured in this run.</p>\n");
+            self.text.push_str("<p class=\"empty\">Nothing was measured in this run.</p>\n");
             return;
         }
         let marks = [("", "out", "scaled out"), ("", "in", "scaled in")];
@@ -167,11 +143,7 @@ impl Page {
         latency.extend(marks);
         self.chart("Latency", &latency, &charts::latency(report, windows));
         let arrivals = [("", "arrivals", "requests per second, as they arrived")];
-        self.chart(
-            "Arrival rate",
-            &arrivals,
-            &charts::arrivals(report, windows),
-        );
+        self.chart("Arrival rate", &arrivals, &charts::arrivals(report, windows));
         let mut replicas = vec![("", "ready", "ready"), ("box", "starting", "starting")];
         replicas.extend(marks);
         self.chart("Replicas", &replicas, &charts::replicas(report, windows));
@@ -183,11 +155,7 @@ impl Page {
     fn chart(&mut self, name: &str, keys: &[(&str, &str, &str)], svg: &str) {
         self.push(format_args!("<figure><figcaption><b>{name}</b>"));
         for (shape, colour, text) in keys {
-            let property = if *shape == "box" {
-                "background"
-            } else {
-                "border-color"
-            };
+            let property = if *shape == "box" { "background" } else { "border-color" };
             self.push(format_args!(
                 "<span><i class=\"{shape}\" style=\"{property}:var(--{colour})\"></i>{text}</span>"
             ));
@@ -197,13 +165,10 @@ impl Page {
 
     fn decisions(&mut self, report: &RunReport) {
         self.text.push_str("<h2>What was decided, and why</h2>\n");
-        let (holds, scaling): (Vec<_>, Vec<_>) = report
-            .decisions
-            .iter()
-            .partition(|decision| decision.direction == Direction::Hold);
+        let (holds, scaling): (Vec<_>, Vec<_>) =
+            report.decisions.iter().partition(|decision| decision.direction == Direction::Hold);
         if scaling.is_empty() {
-            self.text
-                .push_str("<p class=\"empty\">The number of replicas never changed.</p>\n");
+            self.text.push_str("<p class=\"empty\">The number of replicas never changed.</p>\n");
         } else {
             self.table(&scaling, report.duration_s);
         }
@@ -245,10 +210,7 @@ impl Page {
                 why = escape(&decision.why),
             ));
             self.derivation(&decision.derivation);
-            self.push(format_args!(
-                "</td><td>{}</td></tr>\n",
-                escape(&decision.binding)
-            ));
+            self.push(format_args!("</td><td>{}</td></tr>\n", escape(&decision.binding)));
         }
         self.text.push_str("</tbody></table></div>\n");
     }
@@ -257,8 +219,7 @@ impl Page {
         if lines.is_empty() {
             return;
         }
-        self.text
-            .push_str("<details class=\"derivation\"><summary>Derivation</summary><ol>");
+        self.text.push_str("<details class=\"derivation\"><summary>Derivation</summary><ol>");
         for line in lines {
             self.push(format_args!("<li>{}</li>", escape(line)));
         }
@@ -268,8 +229,7 @@ impl Page {
     fn settings(&mut self, report: &RunReport) {
         self.text.push_str("<h2>Settings</h2>\n");
         if report.settings.is_empty() {
-            self.text
-                .push_str("<p class=\"empty\">Nothing was set: all defaults.</p>\n");
+            self.text.push_str("<p class=\"empty\">Nothing was set: all defaults.</p>\n");
             return;
         }
         self.text.push_str("<dl class=\"settings\">");
@@ -306,9 +266,5 @@ impl Page {
 }
 
 fn plural(count: usize, noun: &str) -> String {
-    if count == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{count} {noun}s")
-    }
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -96,11 +96,7 @@ impl Svg {
     /// A triangle under a point, or above it, that links to a place on the page.
     pub(super) fn triangle(&mut self, class: &str, tip: Point, link: &str, tooltip: &str) {
         let (x, y) = tip;
-        let base_y = if class.ends_with("in") {
-            y - 9.0
-        } else {
-            y + 9.0
-        };
+        let base_y = if class.ends_with("in") { y - 9.0 } else { y + 9.0 };
         let (left, right) = (x - 5.5, x + 5.5);
         self.push(format_args!(
             "<a href=\"#{}\"><path class=\"{class}\" \
@@ -116,11 +112,7 @@ impl Svg {
 }
 
 fn title(tooltip: &str) -> String {
-    if tooltip.is_empty() {
-        String::new()
-    } else {
-        format!("<title>{}</title>", escape(tooltip))
-    }
+    if tooltip.is_empty() { String::new() } else { format!("<title>{}</title>", escape(tooltip)) }
 }
 
 /// The stretches without a gap.
@@ -156,16 +148,7 @@ mod tests {
     #[test]
     fn a_missing_point_is_a_gap_and_a_lonely_one_a_dot() {
         let mut svg = Svg::new(10.0, 10.0, "test");
-        svg.polyline(
-            "l",
-            &[
-                Some((0.0, 1.0)),
-                Some((1.0, 2.0)),
-                None,
-                Some((3.0, 4.0)),
-                None,
-            ],
-        );
+        svg.polyline("l", &[Some((0.0, 1.0)), Some((1.0, 2.0)), None, Some((3.0, 4.0)), None]);
         assert_eq!(
             svg.finish(),
             "<svg viewBox=\"0 0 10 10\" role=\"img\" aria-label=\"test\">\

@@ -7,11 +7,7 @@ const HOSTILE: &str = "</title></style><script>alert(1)</script>\" onload='x'&\u
 fn sample() -> RunReport {
     let windows = (1..=120).map(|second| WindowRow {
         t_s: f64::from(second),
-        p95_ms: Some(if (30..45).contains(&second) {
-            900.0
-        } else {
-            22.0
-        }),
+        p95_ms: Some(if (30..45).contains(&second) { 900.0 } else { 22.0 }),
         p50_ms: Some(21.0),
         baseline_ms: Some(21.5),
         band_high_ms: Some(30.0),
@@ -31,12 +27,7 @@ fn sample() -> RunReport {
         binding: "step limit".to_owned(),
         derivation: vec!["demand 2.4 replicas".to_owned(), "rounded up: 3".to_owned()],
     };
-    let hold = DecisionRow {
-        id: 13,
-        to: None,
-        direction: Direction::Hold,
-        ..decision.clone()
-    };
+    let hold = DecisionRow { id: 13, to: None, direction: Direction::Hold, ..decision.clone() };
     RunReport {
         scenario: "30x20,90x120".to_owned(),
         seed: 7,
@@ -103,9 +94,7 @@ fn undefined_figures_and_an_empty_run_give_a_page_all_the_same() {
 #[test]
 fn the_page_fetches_nothing_and_runs_nothing() {
     let page = render_html(&sample());
-    for foreign in [
-        "http://", "https://", "src=", "@import", "url(", "<script", "<link",
-    ] {
+    for foreign in ["http://", "https://", "src=", "@import", "url(", "<script", "<link"] {
         assert!(!page.contains(foreign), "the page contains {foreign}");
     }
 }
@@ -123,12 +112,8 @@ fn the_headline_figures_are_the_ones_given() {
     ] {
         assert!(page.contains(text), "missing: {text}");
     }
-    let flawless = RunReport {
-        failed: 0,
-        slow: Some(0),
-        slow_or_failed_share: Some(0.0),
-        ..sample()
-    };
+    let flawless =
+        RunReport { failed: 0, slow: Some(0), slow_or_failed_share: Some(0.0), ..sample() };
     let page = render_html(&flawless);
     assert!(page.contains("<h1>All 11,400 requests were answered in time</h1>"));
 }
@@ -147,18 +132,12 @@ fn a_scaling_decision_is_in_the_table_on_the_chart_and_can_be_replayed() {
     ] {
         assert!(page.contains(text), "missing: {text}");
     }
-    assert!(
-        !page.contains("href=\"#decision-13\""),
-        "a hold is no mark on the chart"
-    );
+    assert!(!page.contains("href=\"#decision-13\""), "a hold is no mark on the chart");
 }
 
 #[test]
 fn a_generator_that_was_late_is_admitted() {
-    let late = RunReport {
-        max_sent_late_ms: 80.0,
-        ..sample()
-    };
+    let late = RunReport { max_sent_late_ms: 80.0, ..sample() };
     assert!(render_html(&late).contains("sent a request 80 ms late at worst"));
     assert!(!render_html(&sample()).contains("class=\"note\""));
 }
@@ -167,8 +146,5 @@ fn a_generator_that_was_late_is_admitted() {
 fn a_report_reads_back_from_its_json() {
     let text = serde_json::to_string_pretty(&sample()).expect("nothing unserialisable");
     assert!(text.contains("\"direction\": \"out\""), "{text}");
-    assert_eq!(
-        serde_json::from_str::<RunReport>(&text).expect("round trip"),
-        sample()
-    );
+    assert_eq!(serde_json::from_str::<RunReport>(&text).expect("round trip"), sample());
 }

@@ -53,20 +53,12 @@ mod tests {
         let thinned = thin(&windows);
         assert!(thinned.len() <= POINTS_MAX);
         assert!(thinned.iter().any(|window| window.p95_ms == Some(900.0)));
-        assert!(
-            thinned
-                .iter()
-                .any(|window| window.success_share == Some(0.5))
-        );
+        assert!(thinned.iter().any(|window| window.success_share == Some(0.5)));
     }
 
     #[test]
     fn a_short_run_is_shown_as_it_was() {
-        let windows = [WindowRow {
-            t_s: 1.0,
-            in_flight: Some(3),
-            ..WindowRow::default()
-        }];
+        let windows = [WindowRow { t_s: 1.0, in_flight: Some(3), ..WindowRow::default() }];
         assert_eq!(thin(&windows), windows);
         assert!(thin(&[]).is_empty());
     }

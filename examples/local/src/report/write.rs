@@ -33,13 +33,7 @@ fn write_with(
     path: &Path,
     write: impl FnOnce(&mut File) -> std::io::Result<()>,
 ) -> Result<(), WriteError> {
-    let failed = |step| {
-        move |source| WriteError {
-            path: path.to_owned(),
-            step,
-            source,
-        }
-    };
+    let failed = |step| move |source| WriteError { path: path.to_owned(), step, source };
     let temporary = temporary_beside(path)
         .ok_or_else(|| failed("naming it")(std::io::ErrorKind::InvalidFilename.into()))?;
     let mut file = OpenOptions::new()
@@ -70,14 +64,7 @@ mod tests {
 
     fn names_in(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).expect("readable");
-        entries
-            .map(|e| {
-                e.expect("readable")
-                    .file_name()
-                    .to_string_lossy()
-                    .into_owned()
-            })
-            .collect()
+        entries.map(|e| e.expect("readable").file_name().to_string_lossy().into_owned()).collect()
     }
 
     #[test]

@@ -52,9 +52,7 @@ pub(super) fn harmless(text: &str) -> String {
             || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
             || matches!(character, '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
-    text.chars()
-        .map(|c| if is_obeyed(c) { '\u{fffd}' } else { c })
-        .collect()
+    text.chars().map(|c| if is_obeyed(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// At most `width` characters; an ellipsis stands for the rest.
@@ -62,8 +60,5 @@ pub(super) fn clip(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
-    text.chars()
-        .take(width.saturating_sub(1))
-        .chain(['…'])
-        .collect()
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }

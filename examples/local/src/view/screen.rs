@@ -15,10 +15,7 @@ pub struct Screen<W> {
 impl<W: Write> Screen<W> {
     /// Draws on `terminal`, which must be one: see [`std::io::IsTerminal`].
     pub fn new(terminal: W) -> Self {
-        Self {
-            terminal,
-            lines_drawn: 0,
-        }
+        Self { terminal, lines_drawn: 0 }
     }
 
     /// Replaces the frame drawn last; the cursor ends below the new one.

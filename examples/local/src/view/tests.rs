@@ -50,10 +50,7 @@ fn a_run_of_which_nothing_is_known_yet_shows_dashes_and_not_zeros() {
     assert!(text.contains("replicas         –   – starting"), "{text}");
     assert!(text.contains("  none yet"), "{text}");
     let line = plain_line(&ViewState::default());
-    assert!(
-        line.contains("p95 –  baseline –  –/s  ok –  replicas –+–"),
-        "{line}"
-    );
+    assert!(line.contains("p95 –  baseline –  –/s  ok –  replicas –+–"), "{line}");
 }
 
 #[test]
@@ -62,14 +59,8 @@ fn texts_from_outside_cannot_command_the_terminal() {
     state.title = "\u{1b}]0;owned\u{7}\u{1b}[2J".to_owned();
     state.decisions = vec![decision_at(34.0, "a\r\nb\u{9b}31mc\u{202e}d")];
     for text in [frame(&state, 80), plain_line(&state)] {
-        assert!(
-            !text.chars().any(|c| c.is_control() && c != '\n'),
-            "{text:?}"
-        );
-        assert!(
-            text.contains("a\u{fffd}\u{fffd}b\u{fffd}31mc\u{fffd}d"),
-            "{text:?}"
-        );
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        assert!(text.contains("a\u{fffd}\u{fffd}b\u{fffd}31mc\u{fffd}d"), "{text:?}");
     }
 }
 
@@ -99,10 +90,7 @@ fn no_line_is_wider_than_asked_and_there_are_at_most_fourteen() {
         let text = frame(&state, width);
         assert!(text.lines().count() <= 14, "{text}");
         let widest = text.lines().map(|line| line.chars().count()).max();
-        assert!(
-            widest <= Some(width),
-            "{widest:?} columns of {width}:\n{text}"
-        );
+        assert!(widest <= Some(width), "{widest:?} columns of {width}:\n{text}");
     }
 }
 
@@ -129,21 +117,11 @@ fn a_frame_says_everything_in_plain_text() {
 fn without_colour_there_is_no_escape_sequence_and_with_it_the_text_is_the_same() {
     let plain = frame(&state(), 80);
     assert!(!plain.contains('\u{1b}'));
-    let coloured = frame(
-        &ViewState {
-            is_coloured: true,
-            ..state()
-        },
-        80,
-    );
+    let coloured = frame(&ViewState { is_coloured: true, ..state() }, 80);
     assert!(coloured.contains("\u{1b}[31m"), "over the objective is red");
     let mut stripped = String::new();
     for (index, part) in coloured.split('\u{1b}').enumerate() {
-        stripped.push_str(if index == 0 {
-            part
-        } else {
-            part.split_once('m').expect("a style").1
-        });
+        stripped.push_str(if index == 0 { part } else { part.split_once('m').expect("a style").1 });
     }
     assert_eq!(stripped, plain);
 }
@@ -155,9 +133,6 @@ fn a_plain_line_has_the_window_and_the_decision_made_since() {
         "   33.4 s  p95 412 ms  baseline 22.4 ms  118/s  ok 99.5 %  replicas 1+2  slow 87  \
          failed 1  [#4 1 → 3: p95 412 ms is 18 times the baseline]"
     );
-    let old = ViewState {
-        decisions: vec![decision_at(12.0, "long ago")],
-        ..state()
-    };
+    let old = ViewState { decisions: vec![decision_at(12.0, "long ago")], ..state() };
     assert!(plain_line(&old).ends_with("failed 1"));
 }
