@@ -30,9 +30,13 @@ fn helper_replica() {
     if number("REPLICA_FAILS").is_some() {
         std::process::exit(3);
     }
-    std::thread::spawn(|| {
+    std::thread::spawn(move || {
         let mut ignored = Vec::new();
-        let _ = std::io::stdin().read_to_end(&mut ignored);
+        if number("REPLICA_IGNORES_STDIN").is_none() {
+            let _ = std::io::stdin().read_to_end(&mut ignored);
+        } else {
+            std::thread::sleep(PATIENCE * 3); // no test leaves it for good
+        }
         std::process::exit(0);
     });
     let healthy_after = Duration::from_millis(number("REPLICA_HEALTHY_AFTER_MS").unwrap_or(0));
@@ -380,12 +384,15 @@ async fn a_replica_that_ignores_sigterm_is_killed_and_its_children_too() {
     // The shell answers the health check through a helper that it starts in its own group.
     let this = std::env::current_exe().expect("this binary");
     let script = format!(
-        "exec 3<&0; trap '' TERM; {} --exact helper_replica --ignored --nocapture <&3 & \
+        "trap '' TERM; {} --exact helper_replica --ignored --nocapture & \
          while true; do sleep 0.05; done",
         this.display()
     );
-    let template =
-        ReplicaTemplate::new("/bin/sh").arg("-c").arg(script).env("REPLICA_PORT", "{port}");
+    let template = ReplicaTemplate::new("/bin/sh")
+        .arg("-c")
+        .arg(script)
+        .env("REPLICA_IGNORES_STDIN", "1")
+        .env("REPLICA_PORT", "{port}");
     let balancer = balancer();
     let executor = executor(template, Arc::clone(&balancer) as _, |settings| {
         settings.stop_deadline = Duration::from_millis(100);

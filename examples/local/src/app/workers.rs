@@ -146,14 +146,19 @@ mod tests {
     #[test]
     fn one_worker_serves_one_job_at_a_time_and_loses_nothing_between_them() {
         let workers = start(1, Occupation::Sleep);
-        let started = Instant::now();
-        let jobs: Vec<_> = (0..50).map(|_| workers.occupy(TEN_MS)).collect();
-        for job in jobs {
-            job.blocking_recv().expect("served");
-        }
-        let took = started.elapsed();
-        assert!(took >= 50 * TEN_MS, "faster than one worker can be: {took:?}");
-        assert!(took < 53 * TEN_MS, "the sleeps add up: {took:?}");
+        let took = || {
+            let started = Instant::now();
+            let jobs: Vec<_> = (0..200).map(|_| workers.occupy(TEN_MS / 10)).collect();
+            for job in jobs {
+                job.blocking_recv().expect("served");
+            }
+            started.elapsed()
+        };
+        // The quickest of several: on a busy machine any one may lose time for good reason.
+        let quickest = (0..10).map(|_| took()).min().unwrap_or_default();
+        assert!(quickest >= 20 * TEN_MS, "faster than one worker can be: {quickest:?}");
+        // Each sleep alone is some 60 us late: 12 ms in all, if that added up.
+        assert!(quickest < 20 * TEN_MS + TEN_MS / 2, "the sleeps add up: {quickest:?}");
     }
 
     #[test]

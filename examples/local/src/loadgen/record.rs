@@ -148,7 +148,10 @@ mod tests {
     fn a_record_is_one_line_with_every_field_named() {
         assert_eq!(
             serde_json::to_string(&ok(20.5)).expect("a record has nothing unserialisable"),
-            r#"{"at_s":1.5,"latency_ms":20.5,"sent_late_ms":0.25,"outcome":"ok","status":200,"cause":null}"#
+            concat!(
+                r#"{"at_s":1.5,"latency_ms":20.5,"sent_late_ms":0.25,"#,
+                r#""outcome":"ok","status":200,"cause":null}"#
+            )
         );
         let failed = RequestRecord {
             outcome: Outcome::Failed,

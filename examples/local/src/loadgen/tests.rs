@@ -106,15 +106,15 @@ async fn an_answer_that_trickles_forever_meets_the_same_timeout() {
 
 #[tokio::test]
 async fn a_status_of_500_and_above_is_a_failure_and_one_below_is_not() {
-    let busy = "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n";
-    let target = service(move |stream| answer_with(stream, Duration::ZERO, busy)).await;
+    let broken = "HTTP/1.1 500 Broken\r\ncontent-length: 0\r\n\r\n";
+    let target = service(move |stream| answer_with(stream, Duration::ZERO, broken)).await;
     let records = load(&target, &[0.0], Settings::default()).await;
-    assert_eq!((records[0].status, records[0].cause), (Some(503), Some(Cause::Status)));
+    assert_eq!((records[0].status, records[0].cause), (Some(500), Some(Cause::Status)));
     assert_eq!(records[0].outcome, Outcome::Failed);
-    let missing = "HTTP/1.1 404 Missing\r\ncontent-length: 0\r\n\r\n";
-    let target = service(move |stream| answer_with(stream, Duration::ZERO, missing)).await;
+    let gone = "HTTP/1.1 499 Gone\r\ncontent-length: 0\r\n\r\n";
+    let target = service(move |stream| answer_with(stream, Duration::ZERO, gone)).await;
     let records = load(&target, &[0.0], Settings::default()).await;
-    assert_eq!((records[0].status, records[0].outcome), (Some(404), Outcome::Ok));
+    assert_eq!((records[0].status, records[0].outcome), (Some(499), Outcome::Ok));
 }
 
 #[tokio::test]

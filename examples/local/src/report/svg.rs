@@ -141,7 +141,8 @@ mod tests {
     fn markup_and_control_characters_become_harmless() {
         assert_eq!(
             escape("<script>alert('x' & \"y\")</script>\u{1b}[31m\0"),
-            "&lt;script&gt;alert(&#39;x&#39; &amp; &quot;y&quot;)&lt;/script&gt;\u{fffd}[31m\u{fffd}"
+            "&lt;script&gt;alert(&#39;x&#39; &amp; &quot;y&quot;)\
+             &lt;/script&gt;\u{fffd}[31m\u{fffd}"
         );
     }
 
