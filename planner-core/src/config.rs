@@ -228,7 +228,7 @@ impl Config {
                 bounds,
                 thresholds: Thresholds { up_ratio: 8.0, down_ratio: 1.10, up_z: 6.0 },
                 band_sigmas: 2.5,
-                deviation_ratio_min: 2.0,
+                deviation_ratio_min: 3.0,
                 low_windows: 3,
                 baseline_windows: 60,
                 warmup_windows: 12,
@@ -437,7 +437,7 @@ setters! {
     thresholds: Thresholds;
     /// Half width of the near-baseline band in σ, 0 to 100; default 2.5.
     band_sigmas: f64;
-    /// A deviation in σ is a breach only from this many baselines on, 1 to 100; default 2.
+    /// A deviation in σ is a breach only from this many baselines on, 1 to 100; default 3.
     deviation_ratio_min: f64;
     /// Near-baseline windows in a row that a scale-in needs, 1 to 1000; default 3.
     low_windows: u32;

@@ -238,11 +238,10 @@ mod tests {
 
     #[test]
     fn a_quiet_baseline_does_not_make_a_breach_of_a_small_rise() {
-        // 75 ms is 6.2 sigma above 25 ms, but with sigma 8 and 40 ms it is not material.
-        let signal = assess(&window(1, 79.0, 2), false);
-        assert!(signal.z.is_some_and(|z| z < 6.0) && signal.breach.is_none());
-        let material = assess(&window(1, 90.0, 2), false);
-        assert_eq!(material.breach, Some(Breach::Deviation { z: 6.25, limit: 6.0 }));
+        let signal = assess(&window(1, 119.0, 2), false);
+        assert!(signal.z.is_some_and(|z| z > 6.0) && signal.breach.is_none());
+        let material = assess(&window(1, 120.0, 2), false);
+        assert_eq!(material.breach, Some(Breach::Deviation { z: 10.0, limit: 6.0 }));
     }
 
     #[test]

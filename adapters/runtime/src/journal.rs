@@ -74,6 +74,29 @@ impl<S: DeserializeOwned> JournalReader<S> {
     where
         Header<T, B>: DeserializeOwned,
     {
+        Self::open_with(path)
+    }
+
+    /// Reads the first line of the journal at `path` as a `T`: a part of the header that does not
+    /// depend on the policy, such as the policy's name.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] when the file cannot be read or its first line is no `T`.
+    pub fn first_line<T: DeserializeOwned>(path: &Path) -> Result<T, JournalError> {
+        Self::open_with(path).map(|(first, _)| first)
+    }
+
+    /// Opens the journal at `path` for its records alone, whatever policy made it.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] when the file cannot be read or its first line is no JSON.
+    pub fn records(path: &Path) -> Result<Self, JournalError> {
+        Self::open_with::<serde::de::IgnoredAny>(path).map(|(_, reader)| reader)
+    }
+
+    fn open_with<T: DeserializeOwned>(path: &Path) -> Result<(T, Self), JournalError> {
         let file = File::open(path).map_err(|cause| JournalError::read(path, &cause))?;
         let mut reader = Self {
             path: path.to_owned(),
@@ -83,7 +106,7 @@ impl<S: DeserializeOwned> JournalReader<S> {
             signal: std::marker::PhantomData,
         };
         match reader.parse_next() {
-            Some(header) => Ok((header?, reader)),
+            Some(first) => Ok((first?, reader)),
             None => Err(JournalError::Empty { path: path.to_owned() }),
         }
     }

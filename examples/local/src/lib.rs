@@ -16,9 +16,11 @@
 )]
 
 pub mod app;
+pub mod conformance;
 pub mod loadgen;
 pub mod program;
 pub mod quickstart;
+pub mod repeat;
 pub mod report;
 pub mod scenario;
 pub mod score;

@@ -1,0 +1,46 @@
+//! Re-runs a journal: see `planner_examples_local::repeat`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use planner_examples_local::{program, repeat};
+
+/// Exit code for a decision that came out differently.
+const EXIT_DIFFERS: u8 = 1;
+/// Exit code for a journal of another version of the policy or the format.
+const EXIT_OTHER_VERSION: u8 = 3;
+
+/// Re-run a journal and compare every decision: exit 0 identical, 1 different, 2 unreadable,
+/// 3 of another version.
+#[derive(Parser)]
+#[command(name = "replay", version)]
+struct Program {
+    /// The journal of a run
+    journal: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let parsed = match program::parse::<Program>() {
+        Ok(parsed) => parsed,
+        Err(code) => return code,
+    };
+    match repeat::repeat(&parsed.journal) {
+        Ok(repeated) => {
+            if repeated.torn {
+                eprintln!("replay: the journal ends within a record; repeated up to there");
+            }
+            if let Some(difference) = repeated.difference {
+                println!("{difference}");
+                return ExitCode::from(EXIT_DIFFERS);
+            }
+            println!("{} decisions, identical", repeated.decisions);
+            ExitCode::SUCCESS
+        }
+        Err(error) if error.is_other_version() => {
+            eprintln!("replay: {error}");
+            ExitCode::from(EXIT_OTHER_VERSION)
+        }
+        Err(error) => program::finish::<_, ()>("replay", Err(error)),
+    }
+}
