@@ -25,6 +25,9 @@ const RATE_WINDOWS: usize = 5;
 const BUSY_LOOKS: [(usize, f64); 3] = [(1, 2.5), (3, 1.5), (RATE_WINDOWS, 1.0)];
 /// Share of the learned capacity from which the replicas are busy.
 const BUSY_SHARE: f64 = 0.9;
+/// Most of the learned capacity that a load carried before is trusted again at; below
+/// [`BUSY_SHARE`], so that what is scaled in is not busy at once.
+const PROOF_SHARE: f64 = 0.87;
 /// Poisson standard deviations that a projection onto fewer replicas adds to the mean.
 const PROJECTION_SIGMAS: f64 = 2.0;
 /// A backlog should be worked off within this many seconds.
@@ -342,8 +345,7 @@ impl HeuristicState {
     /// Replicas that the learned capacity asks for, when the current ones are surely busy.
     fn busy_replicas(&self, view: &View<'_>) -> Option<u32> {
         let capacity = self.capacity_per_s()?;
-        let trusted_per_s = (BUSY_SHARE * capacity).max(self.proven_per_s);
-        let limit_per_s = trusted_per_s * f64::from(view.current);
+        let limit_per_s = BUSY_SHARE * capacity * f64::from(view.current);
         let mut surely_per_s = 0.0_f64;
         for (windows, sigmas) in BUSY_LOOKS {
             let (mean, seconds) = self.mean_per_s(windows, view.load())?;
@@ -358,8 +360,11 @@ impl HeuristicState {
     /// trusted with.
     fn projected_replicas(&self, view: &View<'_>) -> Option<(u32, f64)> {
         let (mean, seconds) = self.mean_per_s(RATE_WINDOWS, view.load())?;
-        let by_proof = (self.proven_per_s > 0.0)
-            .then(|| (replicas_for(mean, self.proven_per_s), self.proven_per_s));
+        let trusted =
+            self.capacity_per_s().map_or(f64::INFINITY, |capacity| PROOF_SHARE * capacity);
+        let proven_per_s = self.proven_per_s.min(trusted);
+        let by_proof =
+            (proven_per_s > 0.0).then(|| (replicas_for(mean, proven_per_s), proven_per_s));
         let by_capacity = self.capacity_per_s().map(|capacity| {
             let limit_per_s = view.config.target_utilisation() * capacity;
             let surely = mean + PROJECTION_SIGMAS * poisson_sigma(mean, seconds);

@@ -18,6 +18,8 @@ const RULE_DOWN: u32 = 2;
 
 /// z-score from which it scales up.
 const UP_Z: f64 = 6.0;
+/// Ratio from which its band is called very high, whatever `ALPHA_UP` is.
+const VERY_HIGH_RATIO: f64 = 8.0;
 /// Milliseconds that the near-baseline band adds to the baseline at least.
 const NEAR_MS: f64 = 5.0;
 /// Share of σ that the near-baseline band adds to the baseline at least.
@@ -116,7 +118,7 @@ impl PocSettings {
     }
 
     /// The name of the band that decides whether the LLM is asked again.
-    pub fn band(&self, input: &PocInput<'_>) -> &'static str {
+    pub fn band(input: &PocInput<'_>) -> &'static str {
         if input.baseline_ms <= 0.0 {
             return "init";
         }
@@ -127,7 +129,7 @@ impl PocSettings {
             "near"
         } else if ratio < 3.0 {
             "mid"
-        } else if ratio < self.alpha_up {
+        } else if ratio < VERY_HIGH_RATIO {
             "high"
         } else {
             "very_high"

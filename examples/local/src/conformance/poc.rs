@@ -79,7 +79,7 @@ fn heuristic(vector: &Vector) -> Result<Value, serde_json::Error> {
         have_baseline: input.have_baseline,
         low_windows: &input.low_windows,
     };
-    let (band, verdict) = (settings.band(&input), settings.decide(&input));
+    let (band, verdict) = (PocSettings::band(&input), settings.decide(&input));
     let mut state_key = vec![json!(band), json!(input.replicas)];
     if band != "init" {
         state_key.push(json!(input.low_windows));

@@ -1,0 +1,374 @@
+//! Rules that hold over all inputs: bounds, doubt, one-sided advice, replay, restart.
+//!
+//! Method: random configurations and random event sequences, hostile advice included, are fed to
+//! real planners; each property watches every step. `next` decides what an advisor that hangs,
+//! lies or contradicts itself says.
+
+use std::time::Duration;
+
+use planner_core::journal::{Record, replay};
+use planner_core::{
+    Advice, AdviceConfig, AdvisedAction, AdvisorFault, Config, Decision, Event, Heuristic, Idle,
+    Latencies, Latency, Outcome, Planner, Poc, Policy, Quality, ReplicaBounds, Snapshot, Step,
+    StepLimit, Thresholds, Timestamp, Traffic, Window,
+};
+use proptest::prelude::*;
+
+/// One thing that happens, before times and numbers are known.
+#[derive(Clone, Debug)]
+enum Happening {
+    Window {
+        p95_ms: Option<f64>,
+        samples: u32,
+        bad: u32,
+        rate: Option<(f64, f64, u32)>,
+        ready: Option<u32>,
+        starting: Option<u32>,
+    },
+    Again,
+    Answer(AdvisedAction, Option<u32>, f64),
+    Fault(bool),
+    Wake,
+    Refuse,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let p95 =
+        prop_oneof![6 => 20.0..80.0_f64, 2 => 0.0..2_000.0_f64, 1 => Just(0.0), 1 => Just(1e8)];
+    let rate = (0.0..500.0_f64, 0.0..500.0_f64, 0..400_u32);
+    let window = (
+        prop::option::weighted(0.9, p95),
+        prop_oneof![8 => 10..200_u32, 1 => 0..10_u32],
+        prop_oneof![8 => Just(0_u32), 2 => 0..200_u32],
+        prop::option::of(rate),
+        prop::option::weighted(0.95, prop_oneof![8 => 1..12_u32, 1 => 0..40_u32]),
+        prop::option::of(0..4_u32),
+    );
+    let action = prop_oneof![
+        Just(AdvisedAction::Noop),
+        Just(AdvisedAction::ScaleUp),
+        Just(AdvisedAction::ScaleDown)
+    ];
+    prop_oneof![
+        12 => window.prop_map(|(p95_ms, samples, bad, rate, ready, starting)| {
+            Happening::Window { p95_ms, samples, bad: bad.min(samples), rate, ready, starting }
+        }),
+        1 => Just(Happening::Again),
+        3 => (action, prop::option::of(any::<u32>()), any::<f64>())
+            .prop_map(|(action, to, ratio)| Happening::Answer(action, to, ratio)),
+        1 => any::<bool>().prop_map(Happening::Fault),
+        1 => Just(Happening::Wake),
+        1 => Just(Happening::Refuse),
+    ]
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let span = || (0..30_u64).prop_map(Duration::from_secs);
+    let limit = || {
+        (1..6_u32, 0..200_u32, 0..20_u64).prop_map(|(replicas, percent, period)| StepLimit {
+            replicas,
+            percent,
+            period: Duration::from_secs(period),
+        })
+    };
+    let numbers = (0..4_u32, 0..8_u32, 2..8_u32, 1..4_u32, 1..20_u32);
+    (numbers, span(), span(), span(), limit(), limit(), any::<bool>()).prop_map(
+        |((min, more, warmup, low, flaps), out, inwards, stabilise, step_out, step_in, advised)| {
+            let bounds = ReplicaBounds::new(min, min + more + 1).expect("valid bounds");
+            let step_in = StepLimit { percent: step_in.percent.min(100), ..step_in };
+            let builder = Config::builder(bounds)
+                .warmup_windows(warmup)
+                .low_windows(low)
+                .flap_budget_per_hour(flaps)
+                .cooldown_out(out)
+                .cooldown_in(inwards)
+                .stabilisation_in(stabilise)
+                .step_out(step_out)
+                .step_in(step_in)
+                .startup_allowance(Duration::from_secs(5));
+            let period = Duration::from_secs(1);
+            let advice = AdviceConfig { period, heartbeat: period, ..AdviceConfig::default() };
+            let builder = if advised { builder.advice(advice) } else { builder };
+            builder.build().expect("valid settings")
+        },
+    )
+}
+
+/// Turns happenings into events; answers go to the consultation that is open.
+struct Script {
+    second: u64,
+    last: Option<Window>,
+    open: Option<planner_core::ConsultationId>,
+    decided: Option<planner_core::DecisionId>,
+}
+
+impl Script {
+    const fn new() -> Self {
+        Self { second: 0, last: None, open: None, decided: None }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_origin(Duration::from_secs(self.second))
+    }
+
+    fn next(&mut self, happening: &Happening) -> Option<Event> {
+        match happening {
+            Happening::Window { p95_ms, samples, bad, rate, ready, starting } => {
+                self.second += 1;
+                let window = window(self.second, *p95_ms, *samples, *bad, *rate, *ready, *starting);
+                self.last = Some(window.clone());
+                Some(Event::Observe(window))
+            }
+            Happening::Again => self.last.clone().map(Event::Observe),
+            Happening::Answer(action, to, ratio) => {
+                let mut advice = Advice::new(*action, "because");
+                if let Some(to) = to {
+                    advice = advice.to_replicas(*to);
+                }
+                let thresholds = Thresholds { up_ratio: *ratio, down_ratio: *ratio, up_z: *ratio };
+                self.open.map(|id| Event::Advise(id, Ok(advice.with_thresholds(thresholds))))
+            }
+            Happening::Fault(timeout) => {
+                let fault = AdvisorFault::Throttle { retry_after: Some(Duration::MAX) };
+                let fault = if *timeout { AdvisorFault::Timeout } else { fault };
+                self.open.map(|id| Event::Advise(id, Err(fault)))
+            }
+            Happening::Wake => {
+                self.second += 2;
+                Some(Event::Wake)
+            }
+            Happening::Refuse => self.decided.map(|id| Event::Settle(id, Outcome::Refuse)),
+        }
+    }
+
+    fn saw(&mut self, step: &Step) {
+        match step {
+            Step::Consult(consultation) => self.open = Some(consultation.id),
+            Step::Decide(decision) => {
+                self.open = None;
+                self.decided = Some(decision.id);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn window(
+    second: u64,
+    p95_ms: Option<f64>,
+    samples: u32,
+    bad: u32,
+    rate: Option<(f64, f64, u32)>,
+    ready: Option<u32>,
+    starting: Option<u32>,
+) -> Window {
+    let at = |second| Timestamp::from_origin(Duration::from_secs(second));
+    let mut builder = Window::builder(second, at(second - 1), at(second)).outcomes(
+        samples,
+        bad / 2,
+        bad - bad / 2,
+    );
+    if let Some(p95) = p95_ms.and_then(Latency::from_millis).filter(|_| samples > bad) {
+        builder = builder.latencies(Latencies::from_p95(p95));
+    }
+    if let Some((arrivals, completions, in_flight)) = rate {
+        let traffic = Traffic::arriving(arrivals)
+            .and_then(|traffic| traffic.with_completions(completions))
+            .expect("valid rates");
+        builder = builder.traffic(traffic.with_in_flight(in_flight)).coverage(1.0);
+    }
+    if let Some(ready) = ready {
+        builder = builder.ready(ready);
+    }
+    if let Some(starting) = starting {
+        builder = builder.starting(starting);
+    }
+    builder.build().expect("a valid window")
+}
+
+/// Runs a script on a planner and shows every step to `watch`.
+fn run<P>(planner: &mut Planner<P>, happenings: &[Happening], mut watch: impl FnMut(&Record))
+where
+    P: Policy<Signal = planner_core::NoSignal>,
+{
+    let mut script = Script::new();
+    for happening in happenings {
+        let Some(event) = script.next(happening) else { continue };
+        let at = script.now();
+        let step = planner.step(at, event.clone());
+        script.saw(&step);
+        watch(&Record { at, event, step });
+    }
+}
+
+/// The decision of a step, a consultation's fallback included.
+fn decision(step: &Step) -> Option<&Decision> {
+    match step {
+        Step::Decide(decision) => Some(decision),
+        Step::Consult(consultation) => Some(&consultation.fallback),
+        _ => None,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn every_target_is_within_bounds_or_on_the_way_there(
+        config in config(), happenings in prop::collection::vec(happening(), 1..120),
+    ) {
+        let bounds = config.bounds();
+        run(&mut Planner::new(config, Heuristic), &happenings, |record| {
+            let Some(decision) = decision(&record.step) else { return };
+            let Some(target) = decision.target() else { return };
+            let current = decision.derivation.current.expect("a target has a start");
+            let correcting = current > bounds.max() && target < current && target >= bounds.max();
+            assert!(bounds.contain(target) || correcting, "{decision} within {bounds}");
+        });
+    }
+
+    #[test]
+    fn a_count_outside_the_bounds_is_always_corrected(
+        config in config(), happenings in prop::collection::vec(happening(), 1..80),
+    ) {
+        let bounds = config.bounds();
+        run(&mut Planner::new(config, Heuristic), &happenings, |record| {
+            let Some(decision) = decision(&record.step) else { return };
+            let Some(current) = decision.derivation.current else { return };
+            if !bounds.contain(current) {
+                let target = decision.target().unwrap_or(current);
+                let closer = if current < bounds.min() { target > current } else { target < current };
+                let limited = current > bounds.max();
+                assert!(closer || limited && target == current, "{decision} within {bounds}");
+            }
+        });
+    }
+
+    #[test]
+    fn doubt_failure_and_breach_never_scale_in(
+        config in config(), happenings in prop::collection::vec(happening(), 1..120),
+    ) {
+        let bounds = config.bounds();
+        run(&mut Planner::new(config, Heuristic), &happenings, |record| {
+            let Some(decision) = decision(&record.step) else { return };
+            let argument = &decision.derivation;
+            let hurts = matches!(argument.quality, Quality::Doubtful(_))
+                || argument.signal.failing
+                || argument.signal.breach.is_some()
+                || argument.estimate.is_none();
+            if let (true, Some(target), Some(current)) = (hurts, decision.target(), argument.current)
+                && bounds.contain(current)
+            {
+                assert!(target >= current, "{decision}\n{argument}");
+            }
+        });
+    }
+
+    #[test]
+    fn under_a_breach_the_target_is_never_lower_nor_later_than_without_the_advisor(
+        config in config(), happenings in prop::collection::vec(happening(), 1..120),
+    ) {
+        run(&mut Planner::new(config, Heuristic), &happenings, |record| {
+            if let Step::Consult(consultation) = &record.step {
+                let breach = consultation.fallback.derivation.signal.breach;
+                assert!(breach.is_none(), "asked first in a breach: {breach:?}");
+            }
+            let Some(decision) = decision(&record.step) else { return };
+            let argument = &decision.derivation;
+            if argument.signal.breach.is_some() {
+                let wanted = argument.guards[0].before;
+                assert!(wanted >= argument.proposal.preferred, "{decision}\n{argument}");
+            }
+        });
+    }
+
+    #[test]
+    fn each_guard_starts_from_what_the_one_before_left(
+        config in config(), happenings in prop::collection::vec(happening(), 1..80),
+    ) {
+        run(&mut Planner::new(config, Heuristic), &happenings, |record| {
+            let Some(decision) = decision(&record.step) else { return };
+            let argument = &decision.derivation;
+            for pair in argument.guards.windows(2) {
+                assert_eq!(pair[0].after, pair[1].before);
+            }
+            if let Some(current) = argument.current {
+                let last = argument.guards[argument.guards.len() - 1].after;
+                assert_eq!(decision.target().unwrap_or(current), last);
+            }
+        });
+    }
+
+    #[test]
+    fn a_repeated_window_changes_nothing(
+        config in config(), happenings in prop::collection::vec(happening(), 1..60),
+    ) {
+        let mut planner = Planner::new(config, Heuristic);
+        let mut last = None;
+        run(&mut planner, &happenings, |record| {
+            if let Event::Observe(window) = &record.event {
+                let repeated = last.as_ref() == Some(window);
+                assert_eq!(repeated, record.step == Step::Idle(Idle::Stale));
+                last = Some(window.clone());
+            }
+        });
+    }
+
+    #[test]
+    fn the_same_events_give_the_same_steps(
+        config in config(), happenings in prop::collection::vec(happening(), 1..120),
+    ) {
+        let mut records = Vec::new();
+        run(&mut Planner::new(config.clone(), Heuristic), &happenings, |record| {
+            records.push(record.clone());
+        });
+        let text = serde_json::to_string(&records).expect("serialisable");
+        let read: Vec<Record> = serde_json::from_str(&text).expect("what was written");
+        prop_assert_eq!(&read, &records);
+        let repeated = replay(&mut Planner::new(config, Heuristic), read);
+        prop_assert_eq!(repeated.divergence, None);
+        prop_assert_eq!(repeated.records, records.len() as u64);
+    }
+
+    #[test]
+    fn a_restart_at_any_point_changes_no_later_step(
+        config in config(),
+        happenings in prop::collection::vec(happening(), 2..100),
+        at in any::<prop::sample::Index>(),
+        poc in any::<bool>(),
+    ) {
+        if poc {
+            restarted(config, Poc, &happenings, at.index(happenings.len()));
+        } else {
+            restarted(config, Heuristic, &happenings, at.index(happenings.len()));
+        }
+    }
+}
+
+/// Runs twice, once with a restart from text before happening number `restart`.
+fn restarted<P>(config: Config, policy: P, happenings: &[Happening], restart: usize)
+where
+    P: Policy<Signal = planner_core::NoSignal> + Copy,
+    P::State: serde::Serialize + serde::de::DeserializeOwned,
+{
+    let mut whole = Vec::new();
+    run(&mut Planner::new(config.clone(), policy), happenings, |record| whole.push(record.clone()));
+
+    let mut planner = Planner::new(config.clone(), policy);
+    let mut script = Script::new();
+    let mut parts = Vec::new();
+    for (index, happening) in happenings.iter().enumerate() {
+        if index == restart {
+            let text = serde_json::to_string(&planner.snapshot()).expect("serialisable");
+            let snapshot: Snapshot<P::State> = serde_json::from_str(&text).expect("as written");
+            assert_eq!(snapshot, planner.snapshot(), "the snapshot changed on its way");
+            planner = Planner::restore(config.clone(), policy, snapshot).expect("restorable");
+        }
+        let Some(event) = script.next(happening) else { continue };
+        let at = script.now();
+        let step = planner.step(at, event.clone());
+        script.saw(&step);
+        parts.push(Record { at, event, step });
+    }
+    assert_eq!(whole, parts);
+}

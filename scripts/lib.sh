@@ -1,0 +1,37 @@
+# Shared by the scripts of this folder. Sourced, not run.
+
+# Where the project is, from wherever a script is called.
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
+export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
+
+# The crates that are published, in the order in which they would be.
+publishable=(planner-core planner-ports planner-runtime planner-local planner-probe)
+
+say() { printf '\n== %s\n' "$*"; }
+
+die() {
+    printf '%s\n' "$*" >&2
+    exit 2
+}
+
+command -v cargo >/dev/null || die "cargo: not found; install a Rust toolchain (1.95 or newer)"
+
+# Counts tests over both runners and prints the line at the end.
+passed=0
+failed=0
+skipped=0
+
+# skip WHAT WHY: a test that cannot run here. In CI that is a failure unless WHY starts with "data:".
+skip() {
+    skipped=$((skipped + 1))
+    printf 'SKIPPED %s: %s\n' "$1" "$2"
+    case "$2" in
+    data:*) ;;
+    *)
+        if [ "${CI:-}" = true ]; then
+            failed=$((failed + 1))
+            printf 'in CI this is a failure\n'
+        fi
+        ;;
+    esac
+}
