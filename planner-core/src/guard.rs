@@ -19,8 +19,8 @@ const SCALINGS_MAX: usize = 128;
 const PROPOSALS_MAX: usize = 256;
 /// The span over which changes of direction are counted.
 const FLAP_SPAN: Duration = Duration::from_secs(3_600);
-/// Windows that a scale-out has to show its effect in.
-const EFFICACY_WINDOWS: u32 = 5;
+/// Settled windows that a scale-out has to show its effect in.
+const EFFICACY_WINDOWS: u32 = 3;
 /// Share by which latency must fall, or throughput or load must rise, to count as an effect.
 const EFFECT_SHARE: f64 = 0.10;
 

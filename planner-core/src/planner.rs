@@ -423,6 +423,12 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         let Some(parts) = self.judge(now) else {
             return Step::Decide(self.conclude(now, None));
         };
+        // A shell that sends no `Wake` still gets its decision by the first window after it.
+        let overdue = self.tally.open.as_ref().is_some_and(|open| now >= open.deadline);
+        if overdue {
+            self.close(now, Err(AdvisorFault::Timeout));
+            return Step::Decide(self.conclude_missed(now, AdvisorFault::Timeout));
+        }
         if let Some(id) = self.tally.open.as_ref().map(|open| open.id) {
             if parts.signal.breach.is_none() {
                 return Step::Idle(Idle::Await(id));

@@ -18,7 +18,7 @@ use crate::Timestamp;
 use crate::baseline::Estimate;
 use crate::config::{Config, Thresholds};
 use crate::signal::{Breach, Signal};
-use crate::telemetry::{Quality, Window};
+use crate::telemetry::{Doubt, Quality, Window};
 
 /// What a policy sees. Everything is already validated and judged.
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +127,8 @@ pub enum Reason {
     Calm,
     /// The breach asks for more.
     Demand(Breach),
+    /// The window cannot be taken at its word.
+    Doubt(Doubt),
     /// One replica less, as a reversible experiment.
     Experiment {
         /// The count it starts from.
@@ -178,6 +180,7 @@ impl fmt::Display for Reason {
             }
             Self::Calm => f.write_str("calm"),
             Self::Demand(breach) => write!(f, "{breach}"),
+            Self::Doubt(doubt) => write!(f, "doubt: {doubt}"),
             Self::Experiment { from } => write!(f, "calm; one fewer than {from} as an experiment"),
             Self::LearnedFloor { replicas } => {
                 write!(f, "fewer than {replicas} were not enough at this load")

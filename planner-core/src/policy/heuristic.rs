@@ -16,7 +16,7 @@ use core::time::Duration;
 use super::{NoSignal, Policy, Proposal, Reason, View};
 use crate::Timestamp;
 use crate::signal::Breach;
-use crate::telemetry::Traffic;
+use crate::telemetry::{Quality, Traffic};
 
 /// Windows over which the arrival rate is averaged at most.
 const RATE_WINDOWS: usize = 5;
@@ -27,7 +27,7 @@ const BUSY_LOOKS: [(usize, f64); 3] = [(1, 2.5), (3, 1.5), (RATE_WINDOWS, 1.0)];
 const BUSY_SHARE: f64 = 0.9;
 /// Most of the learned capacity that a load carried before is trusted again at; below
 /// [`BUSY_SHARE`], so that what is scaled in is not busy at once.
-const PROOF_SHARE: f64 = 0.87;
+const PROOF_SHARE: f64 = 0.88;
 /// Poisson standard deviations that a projection onto fewer replicas adds to the mean.
 const PROJECTION_SIGMAS: f64 = 2.0;
 /// A backlog should be worked off within this many seconds.
@@ -44,6 +44,8 @@ const ELEVATED_RATIO: f64 = 1.5;
 const ELEVATED_Z: f64 = 3.0;
 /// Load from which a learned floor applies, as a share of the load it was learned at.
 const FLOOR_LOAD_SHARE: f64 = 0.9;
+/// A learned floor is first remembered for this many stabilisation windows or cooldowns.
+const FLOOR_WAITS: u32 = 10;
 /// Most times the wait of a learned floor doubles.
 const FLOOR_DOUBLINGS_MAX: u32 = 10;
 /// Most replicas that arithmetic may ask for; the bounds are the guards' business.
@@ -61,8 +63,8 @@ pub struct Heuristic;
 pub struct HeuristicState {
     /// The last windows with known traffic, oldest first.
     recent: VecDeque<Load>,
-    /// The most requests per second that one replica answered, and whether it was then used up:
-    /// only then is it a capacity.
+    /// The most requests per second that one replica answered in a window, and whether replicas
+    /// were ever used up: only then is it a capacity.
     throughput_per_s: f64,
     used_up: bool,
     /// The highest mean load per replica that stayed in the band.
@@ -244,8 +246,11 @@ fn hold(view: &View<'_>) -> Proposal {
             .because(Reason::Elevated { ratio })
             .consulting();
     }
+    if let Quality::Doubtful(doubt) = view.quality {
+        return Proposal::exactly(current).because(Reason::Doubt(doubt));
+    }
     let elevated = ratio >= ELEVATED_RATIO || view.signal.z.unwrap_or(0.0) >= ELEVATED_Z;
-    if elevated && view.quality.is_trusted() {
+    if elevated {
         return Proposal::band(current, current, current.saturating_add(1))
             .because(Reason::Elevated { ratio })
             .consulting();
@@ -261,7 +266,7 @@ fn learn_floor(view: &View<'_>, state: &mut HeuristicState) {
     };
     let times = state.floor.map_or(0, |floor| floor.times).min(FLOOR_DOUBLINGS_MAX);
     let wait = view.config.cooldown_in().max(view.config.stabilisation_in());
-    let doubled = wait.checked_mul(2 << times).unwrap_or(Duration::MAX);
+    let doubled = wait.checked_mul(FLOOR_WAITS << times).unwrap_or(Duration::MAX);
     state.floor = Some(LearnedFloor {
         replicas: view.current.saturating_add(1).min(watched.from),
         arrivals_per_s: state.mean_per_s(RATE_WINDOWS, view.load()).map(|(mean, _)| mean),
@@ -292,9 +297,9 @@ fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
         state.recent.clear();
         return;
     };
-    let steady = state.recent.back().is_some_and(|last| last.ready == load.ready)
+    let steady = state.recent.back().is_none_or(|last| last.ready == load.ready)
         && view.pending() == 0
-        && view.settled_windows > 1
+        && (view.settled_windows > 1 || state.recent.is_empty())
         && view.quality.is_trusted();
     let load = Load { steady_and_near: steady && view.signal.near, ..load };
     let completions_per_s = view.window.traffic.and_then(|traffic| traffic.completions_per_s);
@@ -309,10 +314,9 @@ fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
                     | Breach::Deviation { .. }
             )
         );
-        if hurts_by_load {
-            state.throughput_per_s = state.throughput_per_s.max(per_replica_per_s);
-            state.used_up = true;
-        }
+        // Whatever was carried is no more than the capacity; a breach shows that it is no less.
+        state.throughput_per_s = state.throughput_per_s.max(per_replica_per_s);
+        state.used_up |= hurts_by_load;
     }
     if state.recent.len() == RATE_WINDOWS {
         state.recent.pop_front();
@@ -323,8 +327,6 @@ fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
     if proven && let Some((mean, _)) = mean_per_s(state.recent.iter()) {
         let per_replica_per_s = mean / f64::from(load.ready.max(1));
         state.proven_per_s = state.proven_per_s.max(per_replica_per_s);
-        // What was carried cannot be above the capacity.
-        state.throughput_per_s = state.throughput_per_s.max(per_replica_per_s);
     }
 }
 
