@@ -1,7 +1,7 @@
 //! Journals on disk: JSON Lines, a header and one record per event.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use planner_core::journal::{Header, Record};
@@ -11,11 +11,13 @@ use serde::de::DeserializeOwned;
 /// Longest line that is read: a record is a few kilobytes.
 const LINE_BYTES_MAX: u64 = 4 << 20;
 
-/// Appends records to a new journal, each flushed to the operating system when it is written.
+/// Appends records to a new journal, each handed to the operating system when it is written.
 #[derive(Debug)]
 pub struct JournalWriter {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: File,
+    /// Length up to the last whole record.
+    length: u64,
 }
 
 impl JournalWriter {
@@ -30,7 +32,7 @@ impl JournalWriter {
     {
         let file = OpenOptions::new().write(true).create_new(true).open(path);
         let file = file.map_err(|cause| JournalError::write(path, &cause))?;
-        let mut journal = Self { path: path.to_owned(), file: BufWriter::new(file) };
+        let mut journal = Self { path: path.to_owned(), file, length: 0 };
         journal.append(header)?;
         Ok(journal)
     }
@@ -44,13 +46,24 @@ impl JournalWriter {
         self.append(record)
     }
 
+    /// Writes one line at once. What a full disk has cut is taken back, so that the journal ends
+    /// with a whole record.
     fn append(&mut self, line: &impl Serialize) -> Result<(), JournalError> {
         let written = serde_json::to_vec(line).map_err(io::Error::from).and_then(|mut text| {
             text.push(b'\n');
             self.file.write_all(&text)?;
-            self.file.flush()
+            Ok(text.len() as u64)
         });
-        written.map_err(|cause| JournalError::write(&self.path, &cause))
+        match written {
+            Ok(bytes) => {
+                self.length += bytes;
+                Ok(())
+            }
+            Err(cause) => {
+                let _readers_stop_at_the_cut_anyway = self.file.set_len(self.length);
+                Err(JournalError::write(&self.path, &cause))
+            }
+        }
     }
 }
 

@@ -1,0 +1,257 @@
+//! The loop's unhappy paths: ports that fail, refuse and hang.
+//!
+//! Method: mocks for what fails, a scripted source for windows, real time in tens of milliseconds.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use planner_core::journal::Record;
+use planner_core::{
+    Advice, AdviceConfig, AdvisedAction, AdvisorFault, Config, Consultation, Event, Heuristic,
+    Idle, Latencies, Latency, NoSignal, Outcome, Planner, ReplicaBounds, Step, Timestamp, Verdict,
+    Window,
+};
+use planner_ports::{
+    Advisor, Executor, ExecutorError, MockExecutor, MockTelemetrySource, ReplicaCounts,
+    TelemetryError, TelemetrySource,
+};
+use planner_runtime::{Driver, Fault, Flow, Observer, Ports};
+
+/// Windows with these p95, one each 20 ms, then silence.
+struct Script {
+    origin: Instant,
+    p95_ms: VecDeque<f64>,
+    seq: u64,
+}
+
+impl Script {
+    fn new(origin: Instant, p95_ms: impl IntoIterator<Item = f64>) -> Box<Self> {
+        Box::new(Self { origin, p95_ms: p95_ms.into_iter().collect(), seq: 0 })
+    }
+}
+
+#[async_trait]
+impl TelemetrySource for Script {
+    async fn next_window(&mut self) -> Result<Window, TelemetryError> {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let Some(p95_ms) = self.p95_ms.pop_front() else {
+            return Err(TelemetryError::Ended);
+        };
+        self.seq += 1;
+        Ok(window(self.seq, self.origin, p95_ms))
+    }
+}
+
+fn window(seq: u64, origin: Instant, p95_ms: f64) -> Window {
+    let end = Timestamp::from_origin(origin.elapsed());
+    Window::builder(seq, Timestamp::ORIGIN, end)
+        .outcomes(40, 0, 0)
+        .latencies(Latencies::from_p95(Latency::from_millis(p95_ms).expect("a latency")))
+        .ready(2)
+        .starting(0)
+        .build()
+        .expect("a window")
+}
+
+/// Keeps everything; ends the loop after so many records.
+#[derive(Default)]
+struct Keep {
+    records: Vec<Record>,
+    faults: Vec<Fault>,
+    most: Option<usize>,
+}
+
+impl Observer<NoSignal> for Keep {
+    fn on_record(&mut self, record: &Record) -> Flow {
+        self.records.push(record.clone());
+        if self.most == Some(self.records.len()) { Flow::Break } else { Flow::Continue }
+    }
+
+    fn on_fault(&mut self, fault: &Fault) {
+        self.faults.push(fault.clone());
+    }
+}
+
+impl Keep {
+    fn scalings(&self) -> usize {
+        let scales = |record: &&Record| matches!(&record.step, Step::Decide(decision) if decision.target().is_some());
+        self.records.iter().filter(scales).count()
+    }
+
+    fn verdicts(&self) -> Vec<Verdict> {
+        let verdict = |record: &Record| match &record.step {
+            Step::Decide(decision) => decision.derivation.advice.clone(),
+            _ => None,
+        };
+        self.records.iter().filter_map(verdict).collect()
+    }
+}
+
+fn config(advised: bool) -> Config {
+    let bounds = ReplicaBounds::new(1, 8).expect("bounds");
+    let builder = Config::builder(bounds)
+        .warmup_windows(3)
+        .cooldown_out(Duration::from_secs(60))
+        .stabilisation_in(Duration::ZERO)
+        .cooldown_in(Duration::ZERO);
+    let timeout = Duration::from_millis(100);
+    let advice = AdviceConfig { timeout, ..AdviceConfig::default() };
+    let builder = if advised { builder.advice(advice) } else { builder };
+    builder.build().expect("settings")
+}
+
+fn obedient() -> MockExecutor {
+    let mut executor = MockExecutor::new();
+    executor.expect_scale_to().returning(|_| Ok(()));
+    executor.expect_counts().returning(|| Ok(ReplicaCounts::default()));
+    executor
+}
+
+async fn run(
+    advised: bool,
+    telemetry: Box<dyn TelemetrySource>,
+    executor: Arc<dyn Executor>,
+    advisor: Option<Arc<dyn Advisor>>,
+    origin: Instant,
+) -> Keep {
+    let mut keep = Keep::default();
+    let ports = Ports { telemetry, executor, advisor };
+    let driver = Driver::new(Planner::new(config(advised), Heuristic), origin);
+    let stop = tokio::time::sleep(Duration::from_secs(20));
+    driver.run(ports, &mut keep, stop).await;
+    assert!(origin.elapsed() < Duration::from_secs(20), "the loop did not end by itself");
+    keep
+}
+
+#[tokio::test]
+async fn telemetry_that_cannot_be_read_is_told_and_read_again() {
+    let origin = Instant::now();
+    let mut calls = 0;
+    let mut source = MockTelemetrySource::new();
+    source.expect_next_window().returning(move || {
+        calls += 1;
+        match calls {
+            1 | 3 => {
+                let cause = String::from("connection refused");
+                Err(TelemetryError::Unavailable { origin: "the meter", cause })
+            }
+            2 => Ok(window(1, origin, 40.0)),
+            _ => Err(TelemetryError::Ended),
+        }
+    });
+    let keep = run(false, Box::new(source), Arc::new(obedient()), None, origin).await;
+    assert_eq!(keep.records.len(), 1, "one window was read");
+    let told: Vec<String> = keep.faults.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["the meter gave no telemetry: connection refused; it is asked again"; 2]);
+}
+
+#[tokio::test]
+async fn a_refused_target_starts_no_cooldown() {
+    let origin = Instant::now();
+    let mut executor = MockExecutor::new();
+    executor.expect_scale_to().returning(|replicas| {
+        Err(ExecutorError::Refused { replicas, rule: String::from("not today") })
+    });
+    let windows = [40.0; 4].into_iter().chain([900.0; 6]);
+    let keep = run(false, Script::new(origin, windows), Arc::new(executor), None, origin).await;
+    assert!(keep.scalings() >= 2, "the cooldown of a minute was kept for a refused target");
+    let refused = |record: &&Record| matches!(record.event, Event::Settle(_, Outcome::Refuse));
+    assert_eq!(keep.records.iter().filter(refused).count(), keep.faults.len());
+    assert!(keep.faults[0].to_string().ends_with("refused: not today"), "{}", keep.faults[0]);
+}
+
+/// An executor that never comes back.
+struct Hangs;
+
+#[async_trait]
+impl Executor for Hangs {
+    async fn scale_to(&self, _: u32) -> Result<(), ExecutorError> {
+        std::future::pending().await
+    }
+
+    async fn counts(&self) -> Result<ReplicaCounts, ExecutorError> {
+        std::future::pending().await
+    }
+}
+
+#[async_trait]
+impl Advisor for Hangs {
+    async fn advise(&self, _: &Consultation) -> Result<Advice, AdvisorFault> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn an_executor_that_hangs_delays_no_decision() {
+    let origin = Instant::now();
+    let windows = [40.0; 4].into_iter().chain([900.0; 10]);
+    let keep = run(false, Script::new(origin, windows), Arc::new(Hangs), None, origin).await;
+    assert_eq!(keep.records.len(), 14, "a decision for every window");
+    assert_eq!(keep.scalings(), 1);
+}
+
+#[tokio::test]
+async fn an_advisor_that_hangs_delays_no_window_and_is_given_up_at_its_deadline() {
+    let origin = Instant::now();
+    let executor = Arc::new(obedient());
+    let telemetry = Script::new(origin, [40.0; 20]);
+    let keep = run(true, telemetry, executor, Some(Arc::new(Hangs)), origin).await;
+    let observed = |record: &&Record| matches!(record.event, Event::Observe(_));
+    assert_eq!(keep.records.iter().filter(observed).count(), 20, "every window was taken");
+    let waited = |record: &&Record| matches!(record.step, Step::Idle(Idle::Await(_)));
+    assert!(keep.records.iter().filter(waited).count() >= 2, "it was never asked");
+    assert_eq!(keep.verdicts(), [Verdict::Missed(AdvisorFault::Timeout)]);
+}
+
+/// An advisor that wants no scale-in.
+struct Keeps;
+
+#[async_trait]
+impl Advisor for Keeps {
+    async fn advise(&self, _: &Consultation) -> Result<Advice, AdvisorFault> {
+        Ok(Advice::new(AdvisedAction::Noop, "keep it"))
+    }
+}
+
+#[tokio::test]
+async fn advice_reaches_the_decision() {
+    let origin = Instant::now();
+    let executor = Arc::new(obedient());
+    let telemetry = Script::new(origin, [40.0; 10]);
+    let keep = run(true, telemetry, executor, Some(Arc::new(Keeps)), origin).await;
+    let reason = String::from("keep it");
+    assert_eq!(keep.verdicts().first(), Some(&Verdict::Taken { taken: 2, reason }));
+}
+
+#[tokio::test]
+async fn a_question_without_an_advisor_is_answered_by_the_policy() {
+    let origin = Instant::now();
+    let telemetry = Script::new(origin, [40.0; 10]);
+    let keep = run(true, telemetry, Arc::new(obedient()), None, origin).await;
+    assert_eq!(keep.verdicts().first(), Some(&Verdict::Missed(AdvisorFault::Unreachable)));
+}
+
+#[tokio::test]
+async fn the_observer_can_end_the_loop() {
+    let origin = Instant::now();
+    let mut keep = Keep { most: Some(3), ..Keep::default() };
+    let telemetry = Script::new(origin, [40.0; 100]);
+    let ports = Ports { telemetry, executor: Arc::new(obedient()), advisor: None };
+    let driver = Driver::new(Planner::new(config(false), Heuristic), origin);
+    let planner = driver.run(ports, &mut keep, std::future::pending()).await;
+    assert_eq!(keep.records.len(), 3);
+    assert!(planner.estimate().is_some(), "the planner comes back with what it learned");
+}
+
+#[tokio::test]
+async fn a_loop_that_is_stopped_ends_at_once() {
+    let origin = Instant::now();
+    let mut keep = Keep::default();
+    let telemetry = Script::new(origin, [40.0; 10_000]);
+    let ports = Ports { telemetry, executor: Arc::new(obedient()), advisor: None };
+    let driver = Driver::new(Planner::new(config(false), Heuristic), origin);
+    driver.run(ports, &mut keep, tokio::time::sleep(Duration::from_millis(100))).await;
+    assert!(origin.elapsed() < Duration::from_secs(10));
+}

@@ -1,0 +1,141 @@
+//! Journals on disk: what is kept after a kill, what is refused, what is repeated.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use planner_core::journal::{Header, Record, replay};
+use planner_core::policy::HeuristicState;
+use planner_core::{
+    Config, Event, Heuristic, NoSignal, Planner, QuarantinedBaseline, ReplicaBounds, ServiceId,
+    Timestamp, Window,
+};
+use planner_runtime::{JournalError, JournalReader, JournalWriter};
+
+type OwnHeader = Header<HeuristicState, QuarantinedBaseline>;
+
+fn planner() -> Planner {
+    let bounds = ReplicaBounds::new(1, 8).expect("bounds");
+    Planner::new(Config::builder(bounds).build().expect("settings"), Heuristic)
+}
+
+fn header() -> OwnHeader {
+    Header::of(ServiceId::new("shop").expect("a name"), &planner(), false)
+}
+
+/// Writes a journal of so many windows.
+fn write(path: &Path, windows: u64) {
+    let mut journal = JournalWriter::create(path, &header()).expect("writable");
+    let mut planner = planner();
+    let at = |second| Timestamp::from_origin(Duration::from_secs(second));
+    for second in 1..=windows {
+        // Latencies whose last bits a careless text would lose.
+        let latencies = [20.0 / 3.0, 0.1 + 0.2, 1e-7 * second as f64];
+        let window = Window::probes(at(second - 1), at(second), &latencies, 0, 2).expect("valid");
+        let event = Event::Observe(window);
+        let step = planner.step(at(second), event.clone());
+        journal.record(&Record { at: at(second), event, step }).expect("writable");
+    }
+}
+
+fn repeat(path: &Path) -> (u64, bool) {
+    let (header, mut reader): (OwnHeader, _) =
+        JournalReader::<NoSignal>::open(path).expect("a journal");
+    header.check(&Heuristic).expect("of this version");
+    let mut planner = Planner::new(header.config, Heuristic);
+    let records: Vec<Record> = reader.by_ref().collect::<Result<_, _>>().expect("records");
+    let repeated = replay(&mut planner, records);
+    assert_eq!(repeated.divergence, None);
+    (repeated.decisions, reader.is_torn())
+}
+
+#[test]
+fn what_was_written_is_repeated_bit_for_bit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.jsonl");
+    write(&path, 40);
+    assert_eq!(repeat(&path), (40, false));
+}
+
+#[test]
+fn a_journal_cut_at_any_byte_is_readable_up_to_its_last_whole_record() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.jsonl");
+    write(&path, 6);
+    let whole = fs::read(&path).expect("written");
+    let header_end = whole.iter().position(|byte| *byte == b'\n').expect("a header") + 1;
+    for length in (header_end..whole.len()).step_by(7) {
+        let cut = whole.get(..length).expect("shorter");
+        fs::write(&path, cut).expect("writable");
+        let records = cut.iter().filter(|byte| **byte == b'\n').count() as u64 - 1;
+        assert_eq!(repeat(&path), (records, cut.last() != Some(&b'\n')), "cut at {length}");
+    }
+}
+
+#[test]
+fn a_journal_is_never_written_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.jsonl");
+    write(&path, 2);
+    let before = fs::read(&path).expect("written");
+    let error = JournalWriter::create(&path, &header()).expect_err("it exists");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "journal {}: cannot be written: File exists (os error 17); name a folder with space \
+             and permission",
+            path.display()
+        )
+    );
+    assert_eq!(fs::read(&path).expect("still there"), before);
+}
+
+#[test]
+fn a_line_that_was_edited_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.jsonl");
+    write(&path, 3);
+    let text = fs::read_to_string(&path).expect("written").replacen("\"seq\":2", "\"seq\":-2", 1);
+    let text = text.replace("\"seq\":2000000000", "\"seq\":-2");
+    fs::write(&path, text).expect("writable");
+    let (_, reader): (OwnHeader, _) = JournalReader::<NoSignal>::open(&path).expect("a header");
+    let error = reader.collect::<Result<Vec<Record>, _>>().expect_err("edited");
+    assert!(matches!(error, JournalError::Line { line: 3, .. }), "{error}");
+}
+
+#[test]
+fn a_window_that_breaks_its_rules_is_no_record() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.jsonl");
+    write(&path, 1);
+    let text =
+        fs::read_to_string(&path).expect("written").replace("\"failures\":0", "\"failures\":99");
+    fs::write(&path, text).expect("writable");
+    let (_, mut reader): (OwnHeader, _) = JournalReader::<NoSignal>::open(&path).expect("a header");
+    let error = reader.next().expect("a line").expect_err("99 failures of 3").to_string();
+    assert!(error.contains("samples: 3 is fewer than the 99 errors"), "{error}");
+}
+
+#[test]
+fn a_configuration_that_was_edited_is_not_repeated() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.jsonl");
+    write(&path, 1);
+    let text = fs::read_to_string(&path).expect("written").replacen("\"max\":8", "\"max\":9", 1);
+    fs::write(&path, text).expect("writable");
+    let (header, _): (OwnHeader, JournalReader<NoSignal>) =
+        JournalReader::open(&path).expect("a header");
+    let error = header.check(&Heuristic).expect_err("edited").to_string();
+    assert_eq!(
+        error,
+        "journal: the configuration does not match its fingerprint; it was edited after the run"
+    );
+}
+
+#[test]
+fn an_empty_file_is_no_journal() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let error = JournalReader::<NoSignal>::open::<HeuristicState, QuarantinedBaseline>(file.path())
+        .expect_err("empty");
+    assert!(error.to_string().ends_with("empty; the run that wrote it never began"), "{error}");
+}

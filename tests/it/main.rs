@@ -1,0 +1,5 @@
+//! Integration tests: one binary, one module per subject.
+
+mod quickstart;
+mod refusals;
+mod tidy;

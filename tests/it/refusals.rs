@@ -1,0 +1,126 @@
+//! What cannot work is told in one line, with exit code 2, and leaves nothing behind.
+
+use std::path::Path;
+
+use planner_tests::run;
+
+/// Runs quickstart with these flags into a fresh folder; its one line, and the folder's content.
+fn refusal(flags: &[&str]) -> (String, usize) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("run");
+    let named = flags.contains(&"--out");
+    let mut args = flags.to_vec();
+    if !named {
+        args.extend(["--out", out.to_str().expect("a path")]);
+    }
+    let output = run("quickstart", &args);
+    let text = String::from_utf8(output.stderr).expect("text");
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("app: serving")).collect();
+    assert_eq!(output.status.code(), Some(2), "{flags:?}: {text}");
+    assert_eq!(lines.len(), 1, "{flags:?}: {text}");
+    let left = std::fs::read_dir(folder.path()).expect("the folder").count();
+    (lines.concat(), left)
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address");
+    let (line, left) = refusal(&[&format!("--listen={address}")]);
+    assert_eq!(
+        line,
+        format!(
+            "quickstart: --listen: {address} cannot be listened on: Address already in use (os \
+             error 98); free the port or choose port 0"
+        )
+    );
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn an_address_that_others_can_reach_is_refused() {
+    let (line, left) = refusal(&["--listen=0.0.0.0:0"]);
+    assert!(line.contains("0.0.0.0:0 is not a loopback address"), "{line}");
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn a_missing_parent_is_named_and_not_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("missing/run");
+    let (line, _) = refusal(&["--out", out.to_str().expect("a path")]);
+    let missing = folder.path().join("missing");
+    assert_eq!(
+        line,
+        format!(
+            "quickstart: --out: {} has no parent folder {}; make that first",
+            out.display(),
+            missing.display()
+        )
+    );
+    assert!(!missing.exists());
+}
+
+#[test]
+fn a_nonsense_scenario_is_refused() {
+    let (line, left) = refusal(&["--scenario=often"]);
+    assert!(line.starts_with("quickstart: --scenario: "), "{line}");
+    assert!(line.contains("often"), "{line}");
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn an_unknown_policy_is_refused_with_the_known_ones() {
+    let (line, left) = refusal(&["--policy=oracle"]);
+    assert_eq!(
+        line,
+        "quickstart: --policy: \"oracle\" is not heuristic or poc; choose one of them"
+    );
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn an_unknown_flag_is_refused_in_one_line() {
+    let (line, left) = refusal(&["--scenari=1x1"]);
+    assert!(line.contains("--scenari") && line.ends_with("see --help"), "{line}");
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn a_full_disk_is_told_before_the_run_begins() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let out = disk.path().join("run");
+    let (line, _) = refusal(&["--out", out.to_str().expect("a path")]);
+    assert!(line.contains("bytes free and the run needs"), "{line}");
+    assert!(line.ends_with("free some space or name another folder"), "{line}");
+    assert_eq!(std::fs::read_dir(disk.path()).expect("the disk").count(), 0);
+}
+
+/// A file system of 64 KiB, where this user may mount one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64k", "planner-test"])
+            .arg(folder.path())
+            .output()
+            .is_ok_and(|output| output.status.success());
+        if !mounted {
+            eprintln!("SKIPPED a full disk: this user may not mount a small file system");
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "in CI that is a failure");
+        }
+        mounted.then_some(Self(folder))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _unmounted = std::process::Command::new("umount").arg(self.0.path()).status();
+    }
+}
