@@ -64,7 +64,6 @@ pub enum Outcome {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[must_use]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "a step is used once and not stored in bulk")]
 pub enum Step {
     /// Ask the advisor; the fallback is ready should it not answer.
     Consult(Consultation),

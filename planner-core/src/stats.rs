@@ -10,7 +10,7 @@ pub use rolling::RollingMedian;
 pub const SIGMA_PER_MAD: f64 = 1.4826;
 
 /// The `share` quantile of an ascending sample, linearly interpolated between the two nearest
-/// ranks (type 7 of Hyndman and Fan 1996, the default of NumPy, R and the proof of concept).
+/// ranks (type 7 of Hyndman and Fan 1996, the default of `NumPy`, R and the proof of concept).
 ///
 /// `None` for an empty sample or a share outside `0..=1`. O(1).
 ///

@@ -50,6 +50,7 @@ impl Timestamp {
     }
 
     /// The instant `span` later, at most [`Timestamp::MAX`].
+    #[must_use]
     pub const fn saturating_add(self, span: Duration) -> Self {
         Self::from_nanos(self.0.saturating_add(capped_nanos(span)))
     }
@@ -63,7 +64,12 @@ impl Timestamp {
 /// `span` in nanoseconds, at most the largest timestamp.
 const fn capped_nanos(span: Duration) -> u64 {
     let nanos = span.as_nanos();
-    if nanos > Timestamp::MAX.0 as u128 { Timestamp::MAX.0 } else { nanos as u64 }
+    if nanos > Timestamp::MAX.0 as u128 {
+        return Timestamp::MAX.0;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "at most a quarter of u64::MAX")]
+    let nanos = nanos as u64;
+    nanos
 }
 
 impl From<u64> for Timestamp {

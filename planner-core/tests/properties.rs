@@ -338,15 +338,15 @@ proptest! {
         poc in any::<bool>(),
     ) {
         if poc {
-            restarted(config, Poc, &happenings, at.index(happenings.len()));
+            restarted(&config, Poc, &happenings, at.index(happenings.len()));
         } else {
-            restarted(config, Heuristic, &happenings, at.index(happenings.len()));
+            restarted(&config, Heuristic, &happenings, at.index(happenings.len()));
         }
     }
 }
 
 /// Runs twice, once with a restart from text before happening number `restart`.
-fn restarted<P>(config: Config, policy: P, happenings: &[Happening], restart: usize)
+fn restarted<P>(config: &Config, policy: P, happenings: &[Happening], restart: usize)
 where
     P: Policy<Signal = planner_core::NoSignal> + Copy,
     P::State: serde::Serialize + serde::de::DeserializeOwned,

@@ -115,7 +115,7 @@ where
                 () = &mut stop => break,
                 report = inbox.recv() => match report {
                     None | Some(Report::Telemetry(Err(TelemetryError::Ended))) => break,
-                    Some(report) => match self.take(report, observer) {
+                    Some(report) => match take(report, observer) {
                         Some(event) => event,
                         None => continue,
                     },
@@ -134,7 +134,8 @@ where
                     if let Some(earlier) = asking.take() {
                         earlier.abort();
                     }
-                    asking = spawn_advisor(ports.advisor.as_ref(), consultation, at, &reports);
+                    let advisor = ports.advisor.as_ref();
+                    asking = Some(spawn_advisor(advisor, consultation, at, &reports));
                 }
                 _ => {}
             }
@@ -148,25 +149,21 @@ where
         drop(tasks);
         self.planner
     }
+}
 
-    /// Turns a report into an event, or tells the observer of a fault.
-    fn take(
-        &self,
-        report: Report,
-        observer: &mut dyn Observer<P::Signal>,
-    ) -> Option<Event<P::Signal>> {
-        match report {
-            Report::Telemetry(Ok(window)) => Some(Event::Observe(window)),
-            Report::Telemetry(Err(error)) => {
-                observer.on_fault(&Fault::Telemetry(error));
-                None
-            }
-            Report::Answer(id, answer) => Some(Event::Advise(id, answer)),
-            Report::Execution(id, Ok(())) => Some(Event::Settle(id, Outcome::Apply)),
-            Report::Execution(id, Err(error)) => {
-                observer.on_fault(&Fault::Execution(id, error));
-                Some(Event::Settle(id, Outcome::Refuse))
-            }
+/// Turns a report into an event, or tells the observer of a fault.
+fn take<S>(report: Report, observer: &mut dyn Observer<S>) -> Option<Event<S>> {
+    match report {
+        Report::Telemetry(Ok(window)) => Some(Event::Observe(window)),
+        Report::Telemetry(Err(error)) => {
+            observer.on_fault(&Fault::Telemetry(error));
+            None
+        }
+        Report::Answer(id, answer) => Some(Event::Advise(id, answer)),
+        Report::Execution(id, Ok(())) => Some(Event::Settle(id, Outcome::Apply)),
+        Report::Execution(id, Err(error)) => {
+            observer.on_fault(&Fault::Execution(id, error));
+            Some(Event::Settle(id, Outcome::Refuse))
         }
     }
 }
@@ -241,7 +238,7 @@ fn spawn_advisor(
     consultation: &Consultation,
     now: Timestamp,
     reports: &mpsc::Sender<Report>,
-) -> Option<AbortHandle> {
+) -> AbortHandle {
     let (advisor, reports) = (advisor.cloned(), reports.clone());
     let consultation = consultation.clone();
     let left = consultation.deadline.saturating_since(now);
@@ -255,5 +252,5 @@ fn spawn_advisor(
         // The loop may be gone; then nobody waits for the answer.
         let _ = reports.send(Report::Answer(consultation.id, answer)).await;
     });
-    Some(task.abort_handle())
+    task.abort_handle()
 }

@@ -27,8 +27,8 @@ struct Script {
 }
 
 impl Script {
-    fn new(origin: Instant, p95_ms: impl IntoIterator<Item = f64>) -> Box<Self> {
-        Box::new(Self { origin, p95_ms: p95_ms.into_iter().collect(), seq: 0 })
+    fn new(origin: Instant, p95_ms: impl IntoIterator<Item = f64>) -> Self {
+        Self { origin, p95_ms: p95_ms.into_iter().collect(), seq: 0 }
     }
 }
 
@@ -111,13 +111,13 @@ fn obedient() -> MockExecutor {
 
 async fn run(
     advised: bool,
-    telemetry: Box<dyn TelemetrySource>,
+    telemetry: impl TelemetrySource + 'static,
     executor: Arc<dyn Executor>,
     advisor: Option<Arc<dyn Advisor>>,
     origin: Instant,
 ) -> Keep {
     let mut keep = Keep::default();
-    let ports = Ports { telemetry, executor, advisor };
+    let ports = Ports { telemetry: Box::new(telemetry), executor, advisor };
     let driver = Driver::new(Planner::new(config(advised), Heuristic), origin);
     let stop = tokio::time::sleep(Duration::from_secs(20));
     driver.run(ports, &mut keep, stop).await;
@@ -141,7 +141,7 @@ async fn telemetry_that_cannot_be_read_is_told_and_read_again() {
             _ => Err(TelemetryError::Ended),
         }
     });
-    let keep = run(false, Box::new(source), Arc::new(obedient()), None, origin).await;
+    let keep = run(false, source, Arc::new(obedient()), None, origin).await;
     assert_eq!(keep.records.len(), 1, "one window was read");
     let told: Vec<String> = keep.faults.iter().map(ToString::to_string).collect();
     assert_eq!(told, ["the meter gave no telemetry: connection refused; it is asked again"; 2]);
@@ -238,7 +238,8 @@ async fn the_observer_can_end_the_loop() {
     let origin = Instant::now();
     let mut keep = Keep { most: Some(3), ..Keep::default() };
     let telemetry = Script::new(origin, [40.0; 100]);
-    let ports = Ports { telemetry, executor: Arc::new(obedient()), advisor: None };
+    let ports =
+        Ports { telemetry: Box::new(telemetry), executor: Arc::new(obedient()), advisor: None };
     let driver = Driver::new(Planner::new(config(false), Heuristic), origin);
     let planner = driver.run(ports, &mut keep, std::future::pending()).await;
     assert_eq!(keep.records.len(), 3);
@@ -249,8 +250,9 @@ async fn the_observer_can_end_the_loop() {
 async fn a_loop_that_is_stopped_ends_at_once() {
     let origin = Instant::now();
     let mut keep = Keep::default();
-    let telemetry = Script::new(origin, [40.0; 10_000]);
-    let ports = Ports { telemetry, executor: Arc::new(obedient()), advisor: None };
+    let telemetry = Script::new(origin, vec![40.0; 10_000]);
+    let ports =
+        Ports { telemetry: Box::new(telemetry), executor: Arc::new(obedient()), advisor: None };
     let driver = Driver::new(Planner::new(config(false), Heuristic), origin);
     driver.run(ports, &mut keep, tokio::time::sleep(Duration::from_millis(100))).await;
     assert!(origin.elapsed() < Duration::from_secs(10));

@@ -5,12 +5,16 @@
 //! journal, request log, `run.json`, `report.html`. Not for production: the pieces it wires are.
 
 mod args;
+mod error;
 mod folder;
+mod load;
 mod outcome;
 mod policy;
 mod recorder;
 mod run;
+mod service;
 
 pub use args::{Args, Plan, UsageError};
+pub use error::QuickstartError;
 pub use policy::{PolicyName, UnknownPolicy};
-pub use run::{QuickstartError, run};
+pub use run::run;

@@ -4,6 +4,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use tokio::sync::oneshot;
+
 use super::*;
 
 const MINUTE: Duration = Duration::from_mins(1);

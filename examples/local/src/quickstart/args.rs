@@ -1,5 +1,6 @@
 //! What can be set, and what suits a run of two minutes.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ const IN_FLIGHT_PER_WORKER: u32 = 4;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = SETTINGS_HELP)]
 pub struct Args {
-    /// The load: SECONDSxRATE or SECONDSxFROM..TO, separated by commas
+    /// The load: `SECONDSxRATE` or `SECONDSxFROM..TO`, separated by commas
     #[arg(long, default_value = "30x20,60x120,40x20")]
     pub scenario: String,
 
@@ -110,16 +111,16 @@ impl TryFrom<Args> for Plan {
     fn try_from(args: Args) -> Result<Self, UsageError> {
         let workers = NonZeroU32::new(args.app_workers)
             .filter(|workers| workers.get() <= 1_024)
-            .ok_or_else(|| UsageError::range("--app-workers", args.app_workers, "1 to 1024"))?;
+            .ok_or_else(|| UsageError::range("--app-workers", &args.app_workers, "1 to 1024"))?;
         if args.app_ms == 0 || args.app_ms > 60_000 {
-            return Err(UsageError::range("--app-ms", args.app_ms, "1 to 60000"));
+            return Err(UsageError::range("--app-ms", &args.app_ms, "1 to 60000"));
         }
         if !(args.slo_ms > 0.0 && args.slo_ms.is_finite()) {
-            return Err(UsageError::range("--slo-ms", args.slo_ms, "above 0 and finite"));
+            return Err(UsageError::range("--slo-ms", &args.slo_ms, "above 0 and finite"));
         }
         let duration = match args.duration_s {
             Some(seconds) if !(0.1..=86_400.0).contains(&seconds) => {
-                return Err(UsageError::range("--duration-s", seconds, "0.1 to 86400"));
+                return Err(UsageError::range("--duration-s", &seconds, "0.1 to 86400"));
             }
             seconds => seconds.map(Duration::from_secs_f64),
         };
@@ -175,7 +176,7 @@ pub enum UsageError {
 }
 
 impl UsageError {
-    fn range(flag: &'static str, value: impl ToString, rule: &'static str) -> Self {
+    fn range(flag: &'static str, value: &dyn Display, rule: &'static str) -> Self {
         Self::Range { flag, value: value.to_string(), rule }
     }
 }
