@@ -9,6 +9,11 @@
     reason = "a harness for tests: a panic is how it tells of a failure"
 )]
 
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
