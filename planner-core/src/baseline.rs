@@ -365,7 +365,7 @@ mod tests {
             config: &config,
             active: config.thresholds(),
             estimate: baseline.estimate(&config),
-            suspect_before: false,
+            suspects_before: 0,
         };
         let signal = Signal::assess(&window, &yardstick);
         baseline.observe(&config, &Evidence::new(&window, Quality::Trusted, signal))

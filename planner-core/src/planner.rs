@@ -178,7 +178,7 @@ pub(crate) struct Tally {
 pub(crate) struct Streaks {
     near: u32,
     settled: u32,
-    suspect: bool,
+    suspects: u32,
 }
 
 /// A consultation under way.
@@ -536,8 +536,8 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         let estimate = self.baseline.estimate(&self.config);
         let active = self.thresholds(now);
         let before = self.tally.before;
-        let suspect_before = before.suspect;
-        let yardstick = Yardstick { config: &self.config, active, estimate, suspect_before };
+        let suspects_before = before.suspects;
+        let yardstick = Yardstick { config: &self.config, active, estimate, suspects_before };
         let signal = Signal::assess(window, &yardstick);
         let all_ready = window.ready.is_some_and(|ready| ready >= current);
         Some(Judged {
@@ -550,7 +550,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
             streaks: Streaks {
                 near: if signal.near { before.near.saturating_add(1) } else { 0 },
                 settled: if all_ready { before.settled.saturating_add(1) } else { 0 },
-                suspect: signal.suspect,
+                suspects: if signal.suspect { before.suspects.saturating_add(1) } else { 0 },
             },
         })
     }

@@ -9,6 +9,8 @@ use crate::baseline::Estimate;
 use crate::config::{Config, Thresholds};
 use crate::telemetry::Window;
 
+/// Suspect windows in a row that make a breach.
+const SUSPECTS_MIN: u32 = 3;
 /// Errors that an error breach needs beside the share, so that one lost request of ten is none.
 const BREACH_ERRORS_MIN: u32 = 3;
 /// Standard deviations of a Poisson count by which arrivals must exceed completions.
@@ -30,8 +32,8 @@ pub struct Signal {
     pub breach: Option<Breach>,
     /// A breach by the advised, tighter thresholds only.
     pub early: bool,
-    /// The p95 is beyond a threshold, but its confidence interval is not: a second such window in
-    /// a row is a breach.
+    /// The p95 is beyond a threshold, but its confidence interval is not: three such windows in a
+    /// row are a breach.
     pub suspect: bool,
     /// The p95 is within the near-baseline band or below it.
     pub near: bool,
@@ -103,8 +105,8 @@ pub(crate) struct Yardstick<'a> {
     /// The thresholds in force: the operator's, tightened by advice.
     pub(crate) active: Thresholds,
     pub(crate) estimate: Option<Estimate>,
-    /// Whether the window before was a suspect.
-    pub(crate) suspect_before: bool,
+    /// Suspect windows in a row before this one.
+    pub(crate) suspects_before: u32,
 }
 
 impl Signal {
@@ -130,7 +132,8 @@ impl Signal {
         let certain = exceeded(&estimate, at_least, operator, config);
         let likely = exceeded(&estimate, p95, operator, config);
         signal.suspect = likely.is_some() && certain.is_none();
-        let confirmed = if yardstick.suspect_before { likely } else { None };
+        let suspects = yardstick.suspects_before.saturating_add(1);
+        let confirmed = if suspects >= SUSPECTS_MIN { likely } else { None };
         signal.breach = signal.breach.or(certain).or(confirmed);
         signal.early = signal.breach.is_none()
             && exceeded(&estimate, at_least, yardstick.active, config).is_some();
@@ -187,13 +190,13 @@ mod tests {
     use crate::testing::{config, estimate, window};
     use crate::{Latencies, Latency, Traffic};
 
-    fn assess(window: &Window, suspect_before: bool) -> Signal {
+    fn assess(window: &Window, suspects_before: u32) -> Signal {
         let config = config();
         let yardstick = Yardstick {
             config: &config,
             active: config.thresholds(),
             estimate: Some(estimate(40.0, 8.0)),
-            suspect_before,
+            suspects_before,
         };
         Signal::assess(window, &yardstick)
     }
@@ -210,8 +213,7 @@ mod tests {
     fn without_a_baseline_only_hard_evidence_is_a_breach() {
         let config = config();
         let active = config.thresholds();
-        let yardstick =
-            Yardstick { config: &config, active, estimate: None, suspect_before: false };
+        let yardstick = Yardstick { config: &config, active, estimate: None, suspects_before: 0 };
         assert_eq!(Signal::assess(&window(1, 9_000.0, 2), &yardstick).breach, None);
         let failing = Window::builder(1, crate::Timestamp::ORIGIN, crate::Timestamp::from_nanos(1))
             .outcomes(20, 10, 0)
@@ -226,21 +228,21 @@ mod tests {
     #[test]
     fn a_p95_whose_interval_reaches_below_the_threshold_is_only_a_suspect() {
         let noisy = with_interval(330.0, 60.0);
-        let first = assess(&noisy, false);
+        let first = assess(&noisy, 1);
         assert!(first.suspect && first.breach.is_none());
     }
 
     #[test]
-    fn a_second_suspect_in_a_row_is_a_breach() {
+    fn a_third_suspect_in_a_row_is_a_breach() {
         let noisy = with_interval(330.0, 60.0);
-        assert_eq!(assess(&noisy, true).breach, Some(Breach::Ratio { ratio: 8.25, limit: 8.0 }));
+        assert_eq!(assess(&noisy, 2).breach, Some(Breach::Ratio { ratio: 8.25, limit: 8.0 }));
     }
 
     #[test]
     fn a_quiet_baseline_does_not_make_a_breach_of_a_small_rise() {
-        let signal = assess(&window(1, 119.0, 2), false);
+        let signal = assess(&window(1, 119.0, 2), 0);
         assert!(signal.z.is_some_and(|z| z > 6.0) && signal.breach.is_none());
-        let material = assess(&window(1, 120.0, 2), false);
+        let material = assess(&window(1, 120.0, 2), 0);
         assert_eq!(material.breach, Some(Breach::Deviation { z: 10.0, limit: 6.0 }));
     }
 
@@ -251,8 +253,8 @@ mod tests {
             Traffic::arriving(120.0).and_then(|found| found.with_completions(completions)).ok()
         };
         busy.traffic = traffic(49.0);
-        assert!(matches!(assess(&busy, false).breach, Some(Breach::Saturation { .. })));
+        assert!(matches!(assess(&busy, 0).breach, Some(Breach::Saturation { .. })));
         busy.traffic = traffic(100.0);
-        assert_eq!(assess(&busy, false).breach, None);
+        assert_eq!(assess(&busy, 0).breach, None);
     }
 }

@@ -12,6 +12,8 @@ use super::{DecisionRow, Direction, RunReport, WindowRow, charts};
 
 /// Holds listed on the page, at most; the journal has them all.
 const HOLDS_MAX: usize = 500;
+/// Faults shown; a run with more has one cause, and it is among the first.
+const FAULTS_SHOWN: usize = 20;
 /// From here on the generator's own lateness is worth a warning.
 const SENT_LATE_WORTH_A_NOTE_MS: f64 = 50.0;
 
@@ -30,6 +32,7 @@ pub fn render_html(report: &RunReport) -> String {
     page.figures(report);
     page.charts(report, &windows);
     page.decisions(report);
+    page.faults(report);
     page.settings(report);
     page.replay(report);
     page.text.push_str("</main></body></html>\n");
@@ -88,7 +91,7 @@ impl Page {
             requests => format!("{} of all", format_percent(part as f64 / requests as f64)),
         };
         let made = |direction| report.decisions.iter().filter(|d| d.direction == direction).count();
-        let (out, in_, held) = (made(Direction::Out), made(Direction::In), made(Direction::Hold));
+        let (out, in_) = (made(Direction::Out), made(Direction::In));
         let cancelled = match report.cancelled {
             0 => "none cancelled".to_owned(),
             some => format!("and {} cancelled, not counted", format_count(some)),
@@ -112,7 +115,7 @@ impl Page {
         self.figure("Replica-seconds", &cost, &mean);
         let allowed = format!("never fewer than {}", report.min_replicas);
         self.figure("Most replicas", &report.max_replicas.to_string(), &allowed);
-        let ways = format!("{out} out, {in_} in; {} held", plural(held, "time"));
+        let ways = format!("{out} out, {in_} in, of {} decisions", report.decisions_total);
         self.figure("Scaling decisions", &(out + in_).to_string(), &ways);
         self.text.push_str("</dl>\n");
     }
@@ -241,6 +244,22 @@ impl Page {
             ));
         }
         self.text.push_str("</dl>\n");
+    }
+
+    /// What went wrong around the planner; nothing when nothing did.
+    fn faults(&mut self, report: &RunReport) {
+        if report.faults.is_empty() {
+            return;
+        }
+        self.text.push_str("<h2>What went wrong around it</h2>\n<ul class=\"faults\">");
+        for fault in report.faults.iter().take(FAULTS_SHOWN) {
+            self.push(format_args!("<li>{}</li>", escape(fault)));
+        }
+        let more = report.faults.len().saturating_sub(FAULTS_SHOWN);
+        if more > 0 {
+            self.push(format_args!("<li>and {more} more</li>"));
+        }
+        self.text.push_str("</ul>\n");
     }
 
     fn replay(&mut self, report: &RunReport) {

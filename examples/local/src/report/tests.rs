@@ -45,6 +45,7 @@ fn sample() -> RunReport {
         settings: [("cooldown".to_owned(), "10 s".to_owned())].into(),
         windows: windows.collect(),
         decisions: vec![decision, hold],
+        decisions_total: 130,
         journal: "runs/7/journal.jsonl".to_owned(),
         requests_log: "runs/7/requests.jsonl".to_owned(),
         ..RunReport::default()
@@ -59,6 +60,7 @@ fn hostile_texts_are_inert_wherever_they_come_from() {
     report.policy = hostile();
     report.journal = hostile();
     report.requests_log = hostile();
+    report.faults = vec![hostile()];
     report.settings.insert(hostile(), hostile());
     for decision in &mut report.decisions {
         decision.why = hostile();
@@ -108,7 +110,7 @@ fn the_headline_figures_are_the_ones_given() {
         "<dt>Failed</dt><dd>3<small>0.03 % of all</small>",
         "<dt>Slower than 150 ms</dt><dd>240<small>2.11 % of all</small>",
         "<dt>Replica-seconds</dt><dd>282<small>2.35 replicas on average</small>",
-        "<dt>Scaling decisions</dt><dd>1<small>1 out, 0 in; 1 time held</small>",
+        "<dt>Scaling decisions</dt><dd>1<small>1 out, 0 in, of 130 decisions</small>",
     ] {
         assert!(page.contains(text), "missing: {text}");
     }
