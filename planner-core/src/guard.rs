@@ -364,3 +364,194 @@ fn step(start: u32, limit: StepLimit) -> u32 {
     let share = u64::from(start) * u64::from(limit.percent) / 100;
     limit.replicas.max(u32::try_from(share).unwrap_or(u32::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Scene, at};
+    use crate::{Config, Doubt, ReplicaBounds};
+
+    /// What the guards make of `wanted`, and what bound.
+    fn guarded(scene: &Scene, state: &GuardState, wanted: u32) -> (u32, Constraint) {
+        let Guarded { replicas, binding, .. } = guard(&scene.view(), state, wanted);
+        (replicas, binding)
+    }
+
+    /// A state that has carried out these scalings, numbered from 1.
+    fn after(scalings: &[(&Scene, u32)]) -> GuardState {
+        let mut state = GuardState::default();
+        for (number, (scene, to)) in scalings.iter().enumerate() {
+            state.note_scaling(&scene.view(), DecisionId(number as u64 + 1), *to);
+        }
+        state
+    }
+
+    fn free(min: u32, max: u32) -> Config {
+        let unlimited = StepLimit { replicas: 1_000, percent: 100, period: Duration::ZERO };
+        Config::builder(ReplicaBounds::new(min, max).expect("bounds"))
+            .cooldown_in(Duration::ZERO)
+            .cooldown_out(Duration::ZERO)
+            .stabilisation_in(Duration::ZERO)
+            .step_in(unlimited)
+            .step_out(unlimited)
+            .flap_budget_per_hour(2)
+            .build()
+            .expect("settings")
+    }
+
+    #[test]
+    fn doubt_holds_a_scale_in_and_lets_a_scale_out_pass() {
+        let mut scene = Scene::calm(100, 4);
+        scene.quality = Quality::Doubtful(Doubt::Silent);
+        let state = GuardState::default();
+        assert_eq!(guarded(&scene, &state, 2), (4, Constraint::Doubt(Doubt::Silent)));
+        assert_eq!(guarded(&scene, &state, 5).0, 5);
+    }
+
+    #[test]
+    fn nothing_is_scaled_in_while_it_hurts_or_before_normal_is_known() {
+        let state = GuardState::default();
+        let mut failing = Scene::calm(100, 4);
+        failing.signal.failing = true;
+        assert!(matches!(guarded(&failing, &state, 2), (4, Constraint::Failing { .. })));
+        assert!(matches!(guarded(&Scene::breach(100, 4), &state, 2), (4, Constraint::Breach(_))));
+        let cold = Scene { estimate: None, ..Scene::calm(100, 4) };
+        assert_eq!(guarded(&cold, &state, 2), (4, Constraint::Warmup));
+        let mut elevated = Scene::calm(100, 4);
+        elevated.signal.near = false;
+        assert_eq!(guarded(&elevated, &state, 2), (4, Constraint::AboveBand));
+    }
+
+    #[test]
+    fn scale_outs_without_effect_stop_until_something_changes() {
+        let mut state = GuardState::default();
+        let mut second = 100;
+        for current in 1..=3 {
+            let scene = Scene { config: free(1, 20), ..Scene::breach(second, current) };
+            state.note_scaling(&scene.view(), DecisionId(u64::from(current)), current + 1);
+            for settled_windows in 1..=EFFICACY_WINDOWS {
+                second += 1;
+                let after = Scene { settled_windows, ..Scene::breach(second, current + 1) };
+                state.note_effect(&after.view());
+            }
+        }
+        let scene = Scene { config: free(1, 20), ..Scene::breach(second, 4) };
+        assert_eq!(guarded(&scene, &state, 5), (4, Constraint::Ineffective { attempts: 3 }));
+
+        // A latency that fell by a fifth is new evidence.
+        let mut better = Scene::breach(second + 1, 4);
+        better.window = crate::testing::window(second + 1, 320.0, 4);
+        state.note_effect(&better.view());
+        assert_eq!(guarded(&scene, &state, 5).0, 5);
+    }
+
+    #[test]
+    fn a_scale_in_waits_for_the_highest_proposal_to_grow_old() {
+        let mut scene = Scene::calm(100, 6);
+        let builder = Config::builder(ReplicaBounds::new(1, 8).expect("bounds"));
+        scene.config = builder.stabilisation_in(Duration::from_secs(60)).build().expect("settings");
+        let mut state = GuardState::default();
+        for (second, proposal) in [(30, 9), (50, 5), (80, 3)] {
+            state.note_proposal(&scene.config, at(second), proposal);
+        }
+        assert_eq!(guarded(&scene, &state, 2).1, Constraint::Stabilisation { replicas: 5 });
+        let step = guard(&scene.view(), &state, 2).guards[3];
+        assert_eq!((step.before, step.after), (2, 5), "9 is too old, 5 is not");
+        let late = Scene { now: at(111), ..scene };
+        assert_eq!(guard(&late.view(), &state, 2).guards[3].after, 3);
+    }
+
+    #[test]
+    fn each_direction_has_its_own_cooldown() {
+        let state = after(&[(&Scene::breach(100, 2), 4)]);
+        let until = at(115);
+        let soon = Scene::breach(110, 4);
+        assert_eq!(guarded(&soon, &state, 5), (4, Constraint::CooldownOut { until }));
+        assert_eq!(guarded(&Scene::breach(115, 4), &state, 5).0, 5);
+        let until = at(160);
+        let calm = Scene::calm(150, 4);
+        assert_eq!(guarded(&calm, &state, 3), (4, Constraint::CooldownIn { until }));
+    }
+
+    #[test]
+    fn a_scale_in_never_delays_an_emergency() {
+        let state = after(&[(&Scene::calm(100, 4), 3)]);
+        assert_eq!(guarded(&Scene::breach(101, 3), &state, 5).0, 5);
+    }
+
+    #[test]
+    fn the_step_limit_counts_what_was_moved_within_its_period() {
+        let limit = StepLimit { replicas: 4, percent: 100, period: Duration::from_secs(15) };
+        let builder = Config::builder(ReplicaBounds::new(1, 50).expect("bounds"));
+        let config =
+            builder.step_out(limit).cooldown_out(Duration::ZERO).build().expect("settings");
+        let first = Scene { config: config.clone(), ..Scene::breach(100, 2) };
+        let state = after(&[(&first, 5)]);
+        // The period began with 2, so 6 is the most until second 115.
+        let soon = Scene { config: config.clone(), ..Scene::breach(110, 5) };
+        assert_eq!(guarded(&soon, &state, 40), (6, Constraint::StepOut { most: 6 }));
+        let later = Scene { config, ..Scene::breach(115, 5) };
+        assert_eq!(guarded(&later, &state, 40), (10, Constraint::StepOut { most: 10 }));
+    }
+
+    #[test]
+    fn with_the_flap_budget_spent_only_a_breach_scales_out() {
+        let scene = |second, current| Scene { config: free(1, 20), ..Scene::calm(second, current) };
+        let (one, two, three) = (scene(100, 4), scene(200, 5), scene(300, 4));
+        let state = after(&[(&one, 5), (&two, 4), (&three, 5)]);
+        let (budget, until) = (2, at(3_800));
+        assert_eq!(
+            guarded(&scene(400, 5), &state, 3),
+            (5, Constraint::FlapBudget { budget, until })
+        );
+        assert_eq!(guarded(&scene(400, 5), &state, 6).0, 6, "the same direction is free");
+        let state = after(&[(&one, 5), (&two, 4), (&three, 3)]);
+        let spent = after(&[(&one, 5), (&two, 4), (&scene(250, 4), 5), (&three, 4)]);
+        assert_eq!(guarded(&scene(400, 3), &state, 5).0, 5, "one change of two is left");
+        assert_eq!(guarded(&scene(400, 4), &spent, 5).0, 4);
+        let breach = Scene { config: free(1, 20), ..Scene::breach(400, 4) };
+        assert_eq!(guarded(&breach, &spent, 5).0, 5);
+        assert_eq!(guarded(&scene(3_801, 4), &spent, 5).0, 5, "an hour later there is one again");
+    }
+
+    #[test]
+    fn a_count_outside_the_bounds_is_corrected_whatever_holds_it_back() {
+        let state = after(&[(&Scene::calm(99, 5), 1)]);
+        let mut scene = Scene { config: free(3, 6), ..Scene::calm(100, 1) };
+        scene.quality = Quality::Doubtful(Doubt::Silent);
+        assert_eq!(guarded(&scene, &state, 1), (3, Constraint::BelowMin { min: 3 }));
+        let builder = Config::builder(ReplicaBounds::new(1, 6).expect("bounds"));
+        scene.config = builder.build().expect("settings");
+        scene.current = 20;
+        let state = GuardState::default();
+        assert_eq!(
+            guarded(&scene, &state, 20),
+            (15, Constraint::OverMax { max: 6 }),
+            "by a quarter"
+        );
+    }
+
+    #[test]
+    fn a_refused_scaling_leaves_no_trace() {
+        let mut state = after(&[(&Scene::calm(50, 4), 3), (&Scene::breach(100, 3), 5)]);
+        assert!(state.forget_scaling(DecisionId(2)));
+        assert_eq!(state, after(&[(&Scene::calm(50, 4), 3)]));
+        assert!(!state.forget_scaling(DecisionId(2)));
+    }
+
+    #[test]
+    fn memory_stays_bounded_and_errs_on_the_strict_side() {
+        let config = free(1, 20);
+        let mut state = GuardState::default();
+        for second in 0..5_000_u32 {
+            let at = at(u64::from(second));
+            let long = Config::builder(ReplicaBounds::new(1, 8).expect("bounds"))
+                .stabilisation_in(Duration::from_secs(86_400));
+            state.note_proposal(&long.build().expect("settings"), at, 9_000 - second);
+            let scene = Scene { config: config.clone(), ..Scene::calm(u64::from(second) + 1, 4) };
+            state.note_scaling(&scene.view(), DecisionId(u64::from(second)), 4 + second % 2);
+        }
+        assert!(state.proposals.len() <= PROPOSALS_MAX && state.scalings.len() <= SCALINGS_MAX);
+        assert_eq!(state.proposals.front().map(|(_, highest)| *highest), Some(9_000));
+    }
+}

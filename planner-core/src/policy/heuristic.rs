@@ -442,3 +442,169 @@ fn replicas_for(load: f64, limit: f64) -> u32 {
     let replicas = exact as u32;
     replicas
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::testing::Scene;
+
+    fn propose(scene: &Scene, state: &HeuristicState) -> Proposal {
+        Heuristic.propose(&scene.view(), state)
+    }
+
+    /// What is remembered after these windows, nothing having been scaled.
+    fn taught(scenes: &[Scene]) -> HeuristicState {
+        let mut state = HeuristicState::default();
+        for scene in scenes {
+            Heuristic.learn(&scene.view(), scene.current, &mut state);
+        }
+        state
+    }
+
+    /// A replica is known to carry 50 requests a second, and 20 were carried within the band.
+    fn knowing() -> HeuristicState {
+        let calm = (1..=6).map(|second| Scene::calm(second, 1).with_traffic(20.0, 20.0, 1));
+        let full = Scene::breach(7, 1).with_traffic(120.0, 50.0, 70);
+        taught(&calm.chain([full]).collect::<Vec<_>>())
+    }
+    #[test]
+    fn without_a_baseline_it_holds() {
+        let cold = Scene { estimate: None, ..Scene::calm(10, 3) };
+        let proposal = propose(&cold, &HeuristicState::default());
+        assert_eq!((proposal.preferred, &*proposal.reasons), (3, &[Reason::Warmup][..]));
+    }
+
+    #[test]
+    fn a_breach_of_known_traffic_asks_for_what_a_replica_is_known_to_carry() {
+        let scene = Scene::breach(8, 1).with_traffic(120.0, 50.0, 100);
+        // 120/s and a backlog of 100 within 5 s, at 80 % of 50/s each.
+        assert_eq!(propose(&scene, &knowing()).preferred, 4);
+    }
+
+    #[test]
+    fn a_breach_of_unknown_capacity_asks_for_what_was_carried_before() {
+        let calm = (1..=6).map(|second| Scene::calm(second, 1).with_traffic(20.0, 20.0, 1));
+        let state = taught(&calm.collect::<Vec<_>>());
+        let scene = Scene::breach(7, 1).with_traffic(70.0, 60.0, 10);
+        assert_eq!(propose(&scene, &state).preferred, 4, "70/s at 20/s each");
+    }
+
+    #[test]
+    fn arrivals_that_outrun_answers_multiply_the_count() {
+        let breach = Breach::Saturation { arrivals_per_s: 150.0, completions_per_s: 50.0 };
+        let mut scene = Scene::breach(1, 2).with_traffic(150.0, 50.0, 100);
+        scene.signal.breach = Some(breach);
+        // Three times two, each used at 80 %.
+        assert_eq!(propose(&scene, &HeuristicState::default()).preferred, 8);
+    }
+
+    #[test]
+    fn a_breach_of_latency_alone_is_answered_in_proportion_and_at_most_doubled() {
+        let mut scene = Scene::breach(8, 4);
+        assert_eq!(propose(&scene, &HeuristicState::default()).preferred, 5);
+        scene.signal.ratio = Some(12.0);
+        assert_eq!(propose(&scene, &HeuristicState::default()).preferred, 6);
+        scene.signal.ratio = Some(1e6);
+        assert_eq!(propose(&scene, &HeuristicState::default()).preferred, 8);
+    }
+
+    #[test]
+    fn ordered_replicas_get_time_to_show_their_effect() {
+        let pending = Scene { current: 5, ..Scene::breach(8, 4) };
+        let proposal = propose(&pending, &HeuristicState::default());
+        assert_eq!(proposal.preferred, 5);
+        assert!(proposal.reasons.contains(&Reason::Pending { replicas: 1 }));
+        let fresh = Scene { settled_windows: 1, ..Scene::breach(8, 5) }.with_traffic(90.0, 90.0, 4);
+        let proposal = propose(&fresh, &knowing());
+        assert_eq!(proposal.preferred, 5);
+        assert!(proposal.reasons.contains(&Reason::Settling { windows: 1 }));
+    }
+
+    #[test]
+    fn a_scale_in_is_projected_onto_what_a_replica_carries() {
+        // 60/s and two Poisson deviations on the safe side, at 80 % of 50/s each: two replicas.
+        let scenes = (8..=13).map(|second| Scene::calm(second, 4).with_traffic(60.0, 60.0, 1));
+        let mut state = knowing();
+        for scene in scenes {
+            Heuristic.learn(&scene.view(), 4, &mut state);
+        }
+        let proposal = propose(&Scene::calm(14, 4).with_traffic(60.0, 60.0, 1), &state);
+        assert_eq!((proposal.floor, proposal.preferred, proposal.ceiling), (2, 2, 4));
+        assert!(matches!(proposal.reasons.first(), Some(Reason::Projection { .. })));
+    }
+
+    #[test]
+    fn with_known_capacity_there_are_no_experiments() {
+        let mut state = knowing();
+        for second in 8..=13 {
+            let scene = Scene::calm(second, 3).with_traffic(110.0, 110.0, 2);
+            Heuristic.learn(&scene.view(), 3, &mut state);
+        }
+        let proposal = propose(&Scene::calm(14, 3).with_traffic(110.0, 110.0, 2), &state);
+        assert_eq!((proposal.preferred, &*proposal.reasons), (3, &[Reason::Calm][..]));
+    }
+
+    #[test]
+    fn busy_replicas_get_help_before_latency_suffers() {
+        let mut state = knowing();
+        for second in 8..=12 {
+            let scene = Scene::calm(second, 2).with_traffic(110.0, 100.0, 3);
+            Heuristic.learn(&scene.view(), 2, &mut state);
+        }
+        let proposal = propose(&Scene::calm(13, 2).with_traffic(110.0, 100.0, 3), &state);
+        assert_eq!(proposal.preferred, 3);
+        assert!(matches!(proposal.reasons.first(), Some(Reason::Busy { .. })));
+    }
+
+    #[test]
+    fn noise_of_counting_is_not_busy() {
+        // 95 arrivals in one second are within the noise of 80/s, which two replicas carry.
+        let scene = Scene::calm(8, 2).with_traffic(95.0, 95.0, 3);
+        assert_eq!(propose(&scene, &knowing()).preferred, 2);
+    }
+
+    #[test]
+    fn an_experiment_that_leaves_the_band_is_undone_and_remembered() {
+        let mut state = HeuristicState::default();
+        Heuristic.learn(&Scene::calm(10, 4).view(), 3, &mut state);
+        let mut strays = Scene::calm(11, 3);
+        strays.window = crate::testing::window(11, 70.0, 3);
+        strays.signal.near = false;
+        let proposal = propose(&strays, &state);
+        assert_eq!((proposal.preferred, &*proposal.reasons), (4, &[Reason::Undo { to: 4 }][..]));
+        Heuristic.learn(&strays.view(), 4, &mut state);
+        let proposal = propose(&Scene::calm(20, 4), &state);
+        assert_eq!(proposal.preferred, 4, "tried again at once");
+        let much_later = propose(&Scene::calm(20 + 10 * 120, 4), &state);
+        assert_eq!(much_later.preferred, 3, "never tried again");
+    }
+
+    #[test]
+    fn doubt_is_named_and_proposes_nothing() {
+        let doubt = crate::Doubt::Silent;
+        let scene = Scene { quality: Quality::Doubtful(doubt), ..Scene::calm(10, 3) };
+        let proposal = propose(&scene, &knowing());
+        assert_eq!((proposal.preferred, &*proposal.reasons), (3, &[Reason::Doubt(doubt)][..]));
+    }
+
+    #[test]
+    fn an_elevated_signal_asks_for_a_second_opinion_on_one_more() {
+        let mut scene = Scene::calm(10, 3);
+        scene.signal = crate::Signal { ratio: Some(2.0), z: Some(3.5), ..scene.signal };
+        scene.signal.near = false;
+        let scene = Scene { near_streak: 0, ..scene };
+        let proposal = propose(&scene, &knowing());
+        assert_eq!((proposal.floor, proposal.preferred, proposal.ceiling), (3, 3, 4));
+        assert!(proposal.consult);
+    }
+
+    #[test]
+    fn arithmetic_has_no_way_to_ask_for_the_impossible() {
+        assert_eq!(replicas_for(1e9, 0.0), 1_000_000);
+        assert_eq!(replicas_for(0.0, 0.0), 0);
+        assert_eq!(replicas_for(1e9, 1e-300), 1_000_000);
+        assert_eq!(replicas_for(120.0, 40.0), 3);
+    }
+}
