@@ -37,6 +37,7 @@ pub enum AdvisedAction {
 /// One piece of advice.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "RawAdvice"))]
 #[non_exhaustive]
 pub struct Advice {
     /// What the advisor wants done.
@@ -76,6 +77,24 @@ impl Advice {
     pub const fn with_thresholds(mut self, thresholds: Thresholds) -> Self {
         self.thresholds = Some(thresholds);
         self
+    }
+}
+
+/// Advice as it comes from a file: its reason may hold anything.
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
+struct RawAdvice {
+    action: AdvisedAction,
+    replicas: Option<u32>,
+    thresholds: Option<Thresholds>,
+    reason: String,
+}
+
+#[cfg(feature = "serde")]
+impl From<RawAdvice> for Advice {
+    fn from(raw: RawAdvice) -> Self {
+        let RawAdvice { action, replicas, thresholds, reason } = raw;
+        Self { replicas, thresholds, ..Self::new(action, &reason) }
     }
 }
 
@@ -132,6 +151,8 @@ pub enum Verdict {
     },
     /// There was no usable answer; the policy decided alone.
     Missed(AdvisorFault),
+    /// The replicas changed while the advisor thought; the policy decided alone.
+    Outdated,
     /// A breach came first; the consultation was closed without its answer.
     Overtaken,
     /// The target contradicts the action; the policy decided alone.
@@ -157,6 +178,7 @@ impl fmt::Display for Verdict {
                 write!(f, "wanted {wanted}, the band allows {taken}: \"{reason}\"")
             }
             Self::Missed(fault) => write!(f, "none: {fault}"),
+            Self::Outdated => f.write_str("not used: the replicas changed meanwhile"),
             Self::Overtaken => f.write_str("not awaited: a breach came first"),
             Self::Rejected { action, replicas } => {
                 write!(f, "rejected: {action:?} to {replicas} contradicts itself")

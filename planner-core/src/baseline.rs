@@ -1,9 +1,10 @@
 //! What is normal: a robust baseline that overload cannot poison.
 //!
 //! The reference holds only windows that were trusted, free of breach and errors, and within the
-//! band of the reference itself; everything else is quarantined. A lasting change of level enters
-//! only with evidence that replicas cannot help: the new level held, free of errors and of
-//! saturation, at more than one replica count.
+//! band of the *anchor*, the lowest estimate since learning began; everything else is quarantined.
+//! A reference judged by itself could be led anywhere in small steps. A lasting change of level
+//! moves the anchor only with evidence that replicas cannot help: the new level held, in an
+//! unbroken run free of breach and errors, at more than one replica count.
 //!
 //! [`Baseline`] is a trait with two implementations: [`QuarantinedBaseline`] learns,
 //! [`FixedReference`] is for services whose normal latency is known.
@@ -13,7 +14,7 @@ use core::fmt;
 
 use crate::Timestamp;
 use crate::config::{Config, Thresholds};
-use crate::signal::{Breach, Signal};
+use crate::signal::Signal;
 use crate::stats::{RollingMedian, SIGMA_PER_MAD, median};
 use crate::telemetry::{Latency, Quality, Window};
 
@@ -33,6 +34,9 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// The largest ratio and z: text cannot hold infinity.
+    const COMPARISON_MAX: f64 = 1e12;
+
     /// An estimate with the σ floors of `config` applied. `None` unless both are latencies.
     pub fn new(median_ms: f64, sigma_ms: f64, config: &Config) -> Option<Self> {
         let floor = config.sigma_floor_ms().max(median_ms * config.sigma_floor_share());
@@ -44,16 +48,17 @@ impl Estimate {
         })
     }
 
-    /// `millis` in baselines. A median of zero counts as the least σ there can be, so that the
-    /// ratio stays finite.
+    /// `millis` in baselines, at most 1e12. A median of zero counts as one σ.
     pub fn ratio(&self, millis: f64) -> f64 {
         let median = self.median.as_millis();
-        millis / if median > 0.0 { median } else { self.sigma.as_millis() }
+        let unit = if median > 0.0 { median } else { self.sigma.as_millis() };
+        (millis / unit).min(Self::COMPARISON_MAX)
     }
 
     /// `millis` in σ above the median.
     pub fn z(&self, millis: f64) -> f64 {
-        (millis - self.median.as_millis()) / self.sigma.as_millis()
+        let z = (millis - self.median.as_millis()) / self.sigma.as_millis();
+        z.clamp(-Self::COMPARISON_MAX, Self::COMPARISON_MAX)
     }
 
     /// Upper end of the near-baseline band in milliseconds: the larger of `down_ratio` medians and
@@ -113,8 +118,9 @@ impl<'a> Evidence<'a> {
         Self { window, quality, signal }
     }
 
-    /// Why this window may not teach what is normal; `None` when it may.
-    pub fn quarantine(&self, config: &Config, warm: bool) -> Option<Quarantine> {
+    /// Why this window may not teach what is normal; `None` when it may. `above_band` is the
+    /// baseline's own finding.
+    pub fn quarantine(&self, config: &Config, above_band: bool) -> Option<Quarantine> {
         if !self.quality.is_trusted() {
             Some(Quarantine::Doubtful)
         } else if self.signal.failing {
@@ -124,7 +130,7 @@ impl<'a> Evidence<'a> {
         } else if self.window.latencies.is_none() || self.window.successes() < config.samples_min()
         {
             Some(Quarantine::Thin)
-        } else if warm && !self.signal.near {
+        } else if above_band {
             Some(Quarantine::AboveBand)
         } else {
             None
@@ -139,6 +145,9 @@ pub trait Baseline: Clone + fmt::Debug + PartialEq {
 
     /// Takes a judged window. Returns why it was quarantined, if it was.
     fn observe(&mut self, config: &Config, evidence: &Evidence<'_>) -> Option<Quarantine>;
+
+    /// Goes on under another configuration, after a restart.
+    fn reconfigure(&mut self, _config: &Config) {}
 }
 
 /// The default baseline: rolling median and MAD over the reference, with quarantine.
@@ -148,6 +157,8 @@ pub trait Baseline: Clone + fmt::Debug + PartialEq {
 pub struct QuarantinedBaseline {
     reference: RollingMedian,
     newest: Option<Timestamp>,
+    /// Highest p95 that is admitted: the band of the lowest estimate since learning began.
+    anchor_ms: Option<f64>,
     /// Windows in a row above the band, with the replicas that served them.
     shift: Vec<(u32, f64)>,
 }
@@ -167,7 +178,16 @@ impl QuarantinedBaseline {
         Self {
             reference: RollingMedian::new(config.baseline_windows() as usize),
             newest: None,
+            anchor_ms: None,
             shift: Vec::new(),
+        }
+    }
+
+    /// Takes the band of the present estimate for the anchor's when it is lower.
+    fn lower_anchor(&mut self, config: &Config) {
+        if let Some(estimate) = self.estimate(config) {
+            let band_ms = estimate.band_high_ms(config, config.thresholds());
+            self.anchor_ms = Some(self.anchor_ms.map_or(band_ms, |anchor| anchor.min(band_ms)));
         }
     }
 
@@ -194,22 +214,18 @@ impl QuarantinedBaseline {
     }
 
     /// Follows a run of windows above the band; starts the reference anew on a change of level.
-    fn follow_shift(&mut self, window: &Window, signal: &Signal) {
-        let saturated = matches!(signal.breach, Some(Breach::Saturation { .. }));
+    fn follow_shift(&mut self, window: &Window) {
         let (Some(latencies), Some(ready)) = (window.latencies, window.ready) else {
             self.shift.clear();
             return;
         };
-        if saturated || signal.failing {
-            self.shift.clear();
-            return;
-        }
-        if self.shift.len() == Self::SHIFT_WINDOWS_MAX {
+        while self.shift.len() >= Self::SHIFT_WINDOWS_MAX {
             self.shift.remove(0);
         }
         self.shift.push((ready, latencies.p95.as_millis()));
         if self.is_level_change() {
             self.reference.clear();
+            self.anchor_ms = None;
             for (_, p95_ms) in self.shift.drain(..) {
                 self.reference.push(p95_ms);
             }
@@ -230,8 +246,9 @@ impl Baseline for QuarantinedBaseline {
     }
 
     fn observe(&mut self, config: &Config, evidence: &Evidence<'_>) -> Option<Quarantine> {
-        let warm = self.estimate(config).is_some();
-        let quarantine = evidence.quarantine(config, warm);
+        let p95_ms = evidence.window.latencies.map(|latencies| latencies.p95.as_millis());
+        let above = matches!((p95_ms, self.anchor_ms), (Some(p95), Some(anchor)) if p95 > anchor);
+        let quarantine = evidence.quarantine(config, above);
         match quarantine {
             None => {
                 self.shift.clear();
@@ -239,13 +256,25 @@ impl Baseline for QuarantinedBaseline {
                     self.reference.push(latencies.p95.as_millis());
                     self.newest = Some(evidence.window.end);
                 }
+                self.lower_anchor(config);
             }
-            Some(Quarantine::AboveBand | Quarantine::Breach) if warm => {
-                self.follow_shift(evidence.window, &evidence.signal);
-            }
+            Some(Quarantine::AboveBand) => self.follow_shift(evidence.window),
+            // A run is broken by what hurts; what says nothing neither breaks nor feeds it.
+            Some(Quarantine::Breach | Quarantine::Failing) => self.shift.clear(),
             Some(_) => {}
         }
         quarantine
+    }
+
+    fn reconfigure(&mut self, config: &Config) {
+        let capacity = config.baseline_windows() as usize;
+        if self.reference.capacity() != capacity {
+            let mut reference = RollingMedian::new(capacity);
+            for p95_ms in self.reference.iter() {
+                reference.push(p95_ms);
+            }
+            self.reference = reference;
+        }
     }
 }
 
@@ -256,6 +285,7 @@ struct RawQuarantined {
     capacity: u32,
     reference_ms: Vec<Latency>,
     newest: Option<Timestamp>,
+    anchor_ms: Option<Latency>,
     shift: Vec<(u32, Latency)>,
 }
 
@@ -267,6 +297,7 @@ impl From<QuarantinedBaseline> for RawQuarantined {
             capacity: u32::try_from(baseline.reference.capacity()).unwrap_or(u32::MAX),
             reference_ms: baseline.reference.iter().filter_map(latency).collect(),
             newest: baseline.newest,
+            anchor_ms: baseline.anchor_ms.and_then(latency),
             shift: baseline
                 .shift
                 .iter()
@@ -293,6 +324,7 @@ impl TryFrom<RawQuarantined> for QuarantinedBaseline {
         Ok(Self {
             reference,
             newest: raw.newest,
+            anchor_ms: raw.anchor_ms.map(Latency::as_millis),
             shift: shift.map(|(replicas, latency)| (replicas, latency.as_millis())).collect(),
         })
     }
@@ -347,7 +379,7 @@ impl Baseline for FixedReference {
     }
 
     fn observe(&mut self, config: &Config, evidence: &Evidence<'_>) -> Option<Quarantine> {
-        evidence.quarantine(config, true)
+        evidence.quarantine(config, !evidence.signal.near)
     }
 }
 
@@ -390,13 +422,39 @@ mod tests {
     }
 
     #[test]
-    fn a_creeping_latency_does_not_drag_the_reference_along_beyond_its_band() {
+    fn a_creeping_latency_does_not_drag_the_reference_along_beyond_the_anchors_band() {
         let mut baseline = warm();
-        for _ in 0..500 {
-            feed(&mut baseline, 60.0, 2);
+        let mut p95_ms = 40.0;
+        for _ in 0..5_000 {
+            p95_ms *= 1.002;
+            feed(&mut baseline, p95_ms, 2);
         }
         let median = baseline.estimate(&config()).expect("warm").median;
-        assert_eq!(median.as_millis(), 40.0);
+        assert!(median.as_millis() <= 50.0, "{median}"); // 2.5 sigma of 4 ms above 40 ms
+    }
+
+    #[test]
+    fn a_plateau_under_a_breach_is_never_a_new_level() {
+        let mut baseline = warm();
+        for replicas in [2, 3, 4, 3, 2] {
+            for _ in 0..30 {
+                assert_eq!(feed(&mut baseline, 350.0, replicas), Some(Quarantine::Breach));
+            }
+        }
+        assert_eq!(baseline.estimate(&config()).expect("warm").median.as_millis(), 40.0);
+    }
+
+    #[test]
+    fn a_breach_breaks_the_run_of_a_new_level() {
+        let mut baseline = warm();
+        for _ in 0..20 {
+            feed(&mut baseline, 70.0, 2);
+        }
+        feed(&mut baseline, 900.0, 2);
+        for _ in 0..20 {
+            feed(&mut baseline, 71.0, 4);
+        }
+        assert_eq!(baseline.estimate(&config()).expect("warm").median.as_millis(), 40.0);
     }
 
     #[test]

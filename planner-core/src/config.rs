@@ -99,7 +99,7 @@ impl TryFrom<RawBounds> for ReplicaBounds {
 }
 
 /// How far one direction may move within a period: the larger of a count and a percentage of the
-/// replicas at the period's beginning (the rule of the Kubernetes HPA with `selectPolicy: Max`).
+/// replicas at the period's beginning, rounded down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(clippy::exhaustive_structs, reason = "a plain triple that people write out")]
@@ -138,7 +138,7 @@ pub struct AdviceConfig {
     /// From 10 ms to one day.
     #[cfg_attr(feature = "serde", serde(with = "nanos"))]
     pub period: Duration,
-    /// The answer must be there this long after the question; from 1 ms to 10 minutes.
+    /// The answer must be there this long after the question; from 1 ms to one day.
     #[cfg_attr(feature = "serde", serde(with = "nanos"))]
     pub timeout: Duration,
     /// Shortest and longest wait after a failed call.
@@ -445,7 +445,7 @@ setters! {
     baseline_windows: u32;
     /// Reference windows that an estimate needs, 2 to `baseline_windows`; default 12.
     warmup_windows: u32;
-    /// Least σ in milliseconds, above 0 to 1e6; default 2.
+    /// Least σ in milliseconds, 1e-6 to 1e6; default 2.
     sigma_floor_ms: f64;
     /// Least σ as a share of the median, 0 to 10; default 0.10.
     sigma_floor_share: f64;
@@ -533,7 +533,7 @@ fn check_ranges(raw: &RawConfig) -> Result<(), ConfigError> {
         ("low_windows", f64::from(raw.low_windows), 1.0, 1_000.0),
         ("baseline_windows", f64::from(raw.baseline_windows), 3.0, 100_000.0),
         ("warmup_windows", f64::from(raw.warmup_windows), 2.0, 100_000.0),
-        ("sigma_floor_ms", raw.sigma_floor_ms, f64::MIN_POSITIVE, 1e6),
+        ("sigma_floor_ms", raw.sigma_floor_ms, 1e-6, 1e6),
         ("sigma_floor_share", raw.sigma_floor_share, 0.0, 10.0),
         ("error_share_max", raw.error_share_max, 0.0, 0.999),
         ("samples_min", f64::from(raw.samples_min), 1.0, 1e6),
@@ -635,9 +635,7 @@ pub enum ConfigError {
         max: Duration,
     },
     /// A breach would begin inside the near-baseline band.
-    #[error(
-        "up_ratio: {up} is not above down_ratio {down}; a p95 cannot be near and in breach at once"
-    )]
+    #[error("up_ratio: {up} is not above down_ratio {down}; lower down_ratio or raise up_ratio")]
     ThresholdsReversed {
         /// Breach ratio.
         up: f64,

@@ -23,6 +23,8 @@ use crate::Timestamp;
 use crate::advice::AdvisorFault;
 use crate::config::AdviceConfig;
 
+/// Longest time between two calls; beyond it sums could overflow.
+const PERIOD_MAX: Duration = Duration::from_secs(86_400);
 /// Longest back-off exponent: beyond it every wait is the longest one anyway.
 const DOUBLINGS_MAX: u32 = 20;
 
@@ -52,6 +54,18 @@ pub enum Denied {
     },
 }
 
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallOutcome {
+    /// With an answer, whatever it was worth.
+    Answered,
+    /// Nobody waited for its end: not the advisor's fault.
+    Cancelled,
+    /// Without one.
+    Failed(AdvisorFault),
+}
+
 /// Everything a gate remembers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -77,7 +91,7 @@ pub trait AdviceGate: fmt::Debug {
     fn admit(&mut self, now: Timestamp) -> Result<Permit, Denied>;
 
     /// Reports how the call ended.
-    fn settle(&mut self, now: Timestamp, permit: Permit, result: Result<(), AdvisorFault>);
+    fn settle(&mut self, now: Timestamp, permit: Permit, outcome: CallOutcome);
 
     /// What it remembers, for a snapshot.
     fn state(&self) -> GateState;
@@ -96,7 +110,7 @@ impl AdviceGate for ClosedGate {
         Err(Denied::Closed)
     }
 
-    fn settle(&mut self, _: Timestamp, _: Permit, _: Result<(), AdvisorFault>) {}
+    fn settle(&mut self, _: Timestamp, _: Permit, _: CallOutcome) {}
 
     fn state(&self) -> GateState {
         GateState::default()
@@ -115,13 +129,13 @@ impl AdviceGate for ClosedGate {
 ///
 /// ```
 /// use core::time::Duration;
-/// use planner_core::gateway::{AdviceGate, Denied, Gateway};
+/// use planner_core::gateway::{AdviceGate, CallOutcome, Denied, Gateway};
 /// use planner_core::{AdviceConfig, Timestamp};
 ///
 /// let mut gate = Gateway::new(&AdviceConfig::default(), 7); // two calls a minute
 /// let at = |seconds| Timestamp::from_origin(Duration::from_secs(seconds));
 /// let permit = gate.admit(at(100)).expect("the first call");
-/// gate.settle(at(101), permit, Ok(()));
+/// gate.settle(at(101), permit, CallOutcome::Answered);
 /// assert_eq!(gate.admit(at(102)), Err(Denied::Spent { until: at(130) }));
 /// ```
 #[derive(Debug)]
@@ -138,8 +152,8 @@ impl Gateway {
     /// A gate with a full bucket. `seed` seeds the jitter.
     pub fn new(config: &AdviceConfig, seed: u64) -> Self {
         let bucket = Bucket::default();
-        // `Config` refuses a period of zero; one nanosecond keeps this total all the same.
-        let period = config.period.max(Duration::from_nanos(1));
+        // `Config` has checked it; this keeps the function total for settings that it never saw.
+        let period = config.period.clamp(Duration::from_nanos(1), PERIOD_MAX);
         let quota = Quota::with_period(period)
             .unwrap_or_else(|| Quota::per_second(core::num::NonZeroU32::MIN));
         // The clock shows the origin while the limiter is built, so the bucket's number is absolute.
@@ -182,15 +196,16 @@ impl AdviceGate for Gateway {
         }
     }
 
-    fn settle(&mut self, now: Timestamp, _: Permit, result: Result<(), AdvisorFault>) {
-        let asked = match result {
+    fn settle(&mut self, now: Timestamp, _: Permit, outcome: CallOutcome) {
+        let asked = match outcome {
+            CallOutcome::Cancelled => return,
             // A senseless answer costs its call, but the advisor is there.
-            Ok(()) | Err(AdvisorFault::Garble) => {
+            CallOutcome::Answered | CallOutcome::Failed(AdvisorFault::Garble) => {
                 self.failures = 0;
                 return;
             }
-            Err(AdvisorFault::Throttle { retry_after }) => retry_after,
-            Err(AdvisorFault::Timeout | AdvisorFault::Unreachable) => None,
+            CallOutcome::Failed(AdvisorFault::Throttle { retry_after }) => retry_after,
+            CallOutcome::Failed(AdvisorFault::Timeout | AdvisorFault::Unreachable) => None,
         };
         self.failures = self.failures.saturating_add(1);
         let until = now.saturating_add(self.wait(asked));
@@ -308,7 +323,7 @@ mod tests {
         let mut admitted = Vec::new();
         for second in 0..600 {
             if let Ok(permit) = gate.admit(at(second)) {
-                gate.settle(at(second), permit, Ok(()));
+                gate.settle(at(second), permit, CallOutcome::Answered);
                 admitted.push(second);
             }
         }
@@ -346,7 +361,7 @@ mod tests {
         let mut now = at(0);
         for _ in 0..8 {
             let permit = gate.admit(now).expect("the wait is over");
-            gate.settle(now, permit, Err(AdvisorFault::Unreachable));
+            gate.settle(now, permit, CallOutcome::Failed(AdvisorFault::Unreachable));
             let until = gate.state().closed_until;
             assert_eq!(gate.admit(now), Err(Denied::Backoff { until }));
             waits.push(until.saturating_since(now).as_secs());
@@ -364,7 +379,7 @@ mod tests {
             let now = gate.state().closed_until;
             let permit = gate.admit(now.saturating_add(Duration::from_secs(2))).expect("open");
             let retry_after = Some(Duration::from_secs(asked));
-            gate.settle(now, permit, Err(AdvisorFault::Throttle { retry_after }));
+            gate.settle(now, permit, CallOutcome::Failed(AdvisorFault::Throttle { retry_after }));
             let wait = gate.state().closed_until.saturating_since(now).as_secs();
             assert!((least..=least * 5 / 4).contains(&wait), "asked {asked}, waits {wait}");
         }
@@ -374,7 +389,7 @@ mod tests {
     fn a_restored_gate_refuses_what_the_old_one_would_have() {
         let mut old = Gateway::new(&per_minute(2.0), 5);
         let permit = old.admit(at(100)).expect("the first call");
-        old.settle(at(101), permit, Err(AdvisorFault::Timeout));
+        old.settle(at(101), permit, CallOutcome::Failed(AdvisorFault::Timeout));
         let mut new = Gateway::new(&per_minute(2.0), 5);
         new.restore(old.state());
         for second in [101, 105, 112, 120, 129, 130, 131, 140] {
@@ -387,7 +402,7 @@ mod tests {
         let mut gate = Gateway::new(&per_minute(0.001), 0);
         for _ in 0..3 {
             if let Ok(permit) = gate.admit(Timestamp::MAX) {
-                gate.settle(Timestamp::MAX, permit, Err(AdvisorFault::Timeout));
+                gate.settle(Timestamp::MAX, permit, CallOutcome::Failed(AdvisorFault::Timeout));
             }
         }
         gate.restore(GateState { spent: u64::MAX, ..GateState::default() });

@@ -13,14 +13,17 @@ use crate::decision::{Constraint, DecisionId, GuardStep, Stage};
 use crate::policy::View;
 use crate::telemetry::Quality;
 
-/// Most scalings that are remembered; older ones are merged, which only makes limits stricter.
-const SCALINGS_MAX: usize = 128;
+/// Most scalings that are remembered. A step limit whose period holds more of them counts the
+/// latest of them.
+const SCALINGS_MAX: usize = 1_024;
 /// Most proposals that are remembered for stabilisation; see [`GuardState::note_proposal`].
 const PROPOSALS_MAX: usize = 256;
 /// The span over which changes of direction are counted.
 const FLAP_SPAN: Duration = Duration::from_secs(3_600);
 /// Settled windows that a scale-out has to show its effect in.
 const EFFICACY_WINDOWS: u32 = 3;
+/// A single settled window of this length shows it too.
+const EFFICACY_SPAN: Duration = Duration::from_secs(5);
 /// Share by which latency must fall, or throughput or load must rise, to count as an effect.
 const EFFECT_SHARE: f64 = 0.10;
 
@@ -63,6 +66,8 @@ impl Scaling {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Ailment {
+    /// The scale-out that was to cure it.
+    of: DecisionId,
     p95_ms: Option<f64>,
     error_share: Option<f64>,
     arrivals_per_s: Option<f64>,
@@ -72,9 +77,10 @@ struct Ailment {
 }
 
 impl Ailment {
-    fn of(view: &View<'_>) -> Self {
+    fn of(view: &View<'_>, scaling: DecisionId) -> Self {
         let traffic = view.window.traffic;
         Self {
+            of: scaling,
             p95_ms: view.window.latencies.map(|latencies| latencies.p95.as_millis()),
             error_share: view.window.error_share(),
             arrivals_per_s: traffic.map(|traffic| traffic.arrivals_per_s),
@@ -254,7 +260,7 @@ impl GuardState {
         while self.proposals.back().is_some_and(|(_, lower)| *lower <= replicas) {
             self.proposals.pop_back();
         }
-        if self.proposals.len() == PROPOSALS_MAX
+        while self.proposals.len() >= PROPOSALS_MAX
             && let Some((_, highest)) = self.proposals.pop_front()
             && let Some(next) = self.proposals.front_mut()
         {
@@ -274,15 +280,13 @@ impl GuardState {
             }
             self.flips.push_back(view.now);
         }
-        if self.scalings.len() == SCALINGS_MAX
-            && let Some(oldest) = self.scalings.pop_front()
-            && let Some(next) = self.scalings.front_mut()
-        {
-            next.from = oldest.from;
+        while self.scalings.len() >= SCALINGS_MAX {
+            self.scalings.pop_front();
         }
         self.scalings.push_back(Scaling { id, at: view.now, from, to, flipped });
         if to > from && view.signal.breach.is_some() {
-            self.ailment = Some(Ailment::of(view));
+            let now = Ailment::of(view, id);
+            self.ailment = Some(now);
         }
     }
 
@@ -293,37 +297,43 @@ impl GuardState {
         };
         if let Some(refused) = self.scalings.remove(index)
             && refused.flipped
+            && let Some(flip) = self.flips.iter().rposition(|at| *at == refused.at)
         {
-            self.flips.retain(|at| *at != refused.at);
+            self.flips.remove(flip);
         }
-        self.ailment = None;
+        // What was not carried out cannot have been without effect.
+        if let Some(ailment) = self.ailment.take_if(|ailment| ailment.of == id)
+            && ailment.judged
+        {
+            self.ineffective = self.ineffective.saturating_sub(1);
+        }
         true
     }
 
     /// Judges whether the last scale-out under a breach helped. Called once a window, after its
     /// decision.
     pub(crate) fn note_effect(&mut self, view: &View<'_>) {
+        if view.signal.breach.is_none() && view.quality.is_trusted() {
+            self.ineffective = 0;
+            self.ailment = None;
+        }
         let Some(before) = &mut self.ailment else {
             return;
         };
-        let now = Ailment::of(view);
-        let healed = view.signal.breach.is_none() && view.quality.is_trusted();
-        if healed {
-            self.ineffective = 0;
-            self.ailment = None;
-        } else if now.differs_from(before) {
+        let now = Ailment::of(view, before.of);
+        if now.differs_from(before) {
             // Milder, or another load: new evidence, and what comes next is held against it.
             self.ineffective = 0;
             *before = now;
-        } else if view.settled_windows >= EFFICACY_WINDOWS && !before.judged {
+        } else if shows_effect(view) && !before.judged {
             self.ineffective = self.ineffective.saturating_add(1);
             before.judged = true;
         }
     }
 
-    /// How many replicas the last scaling ordered, and when.
-    pub(crate) fn last_order(&self) -> Option<(Timestamp, u32)> {
-        self.scalings.back().map(|scaling| (scaling.at, scaling.to))
+    /// The last scaling: when, from and to how many replicas.
+    pub(crate) fn last_order(&self) -> Option<(Timestamp, u32, u32)> {
+        self.scalings.back().map(|scaling| (scaling.at, scaling.from, scaling.to))
     }
 
     fn last_out(&self) -> Option<&Scaling> {
@@ -338,15 +348,17 @@ impl GuardState {
     fn most_after_step_out(&self, view: &View<'_>) -> u32 {
         let limit = view.config.step_out();
         let added = self.moved_within(view, limit, true);
-        let start = view.current.saturating_sub(added);
+        let removed = self.moved_within(view, limit, false);
+        let start = view.current.saturating_add(removed).saturating_sub(added);
         start.saturating_add(step(start, limit))
     }
 
     /// The least that the step limit of scaling in allows now.
     fn least_after_step_in(&self, view: &View<'_>) -> u32 {
         let limit = view.config.step_in();
+        let added = self.moved_within(view, limit, true);
         let removed = self.moved_within(view, limit, false);
-        let start = view.current.saturating_add(removed);
+        let start = view.current.saturating_add(removed).saturating_sub(added);
         start.saturating_sub(step(start, limit))
     }
 
@@ -357,6 +369,12 @@ impl GuardState {
         });
         recent.fold(0, |sum, scaling| sum.saturating_add(scaling.from.abs_diff(scaling.to)))
     }
+}
+
+/// Whether a scale-out has had the time to show its effect: a few windows, or one long one.
+fn shows_effect(view: &View<'_>) -> bool {
+    let long = view.window.length() >= EFFICACY_SPAN && view.settled_windows > 0;
+    view.settled_windows >= EFFICACY_WINDOWS || long
 }
 
 /// The larger of the limit's count and its percentage of `start`, rounded down.

@@ -31,7 +31,7 @@ pub use config::{
 pub use decision::{
     Action, Constraint, Decision, DecisionId, Derivation, GuardStep, Origin, Stage,
 };
-pub use gateway::{AdviceGate, ClosedGate, Denied, Gateway, Permit};
+pub use gateway::{AdviceGate, CallOutcome, ClosedGate, Denied, Gateway, Permit};
 pub use planner::{Brief, Consultation, ConsultationId, Event, Idle, Outcome, Planner, Step};
 pub use policy::{Heuristic, NoSignal, Poc, Policy, Proposal, Reason, View};
 pub use signal::{Breach, Signal};

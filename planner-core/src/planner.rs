@@ -21,7 +21,7 @@ use crate::advice::{self, Advice, AdvisorFault, Verdict};
 use crate::baseline::{Baseline, Estimate, Evidence, Quarantine, QuarantinedBaseline};
 use crate::config::{Config, ReplicaBounds, Thresholds};
 use crate::decision::{Action, Constraint, Decision, DecisionId, Derivation, Origin};
-use crate::gateway::{AdviceGate, Gateway, Permit};
+use crate::gateway::{AdviceGate, CallOutcome, Gateway, Permit};
 use crate::guard::{GuardState, Guarded, guard};
 use crate::policy::{Heuristic, NoSignal, Policy, Proposal, View};
 use crate::signal::{Signal, Yardstick};
@@ -305,12 +305,14 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
     ) -> Result<Self, RestoreError> {
         snapshot.check(policy.name(), policy.version())?;
         gate.restore(snapshot.gate);
+        let mut baseline = snapshot.baseline;
+        baseline.reconfigure(&config);
         let permit = snapshot.tally.open.as_ref().map(|_| Permit(()));
         Ok(Self {
             config,
             policy,
             state: snapshot.state,
-            baseline: snapshot.baseline,
+            baseline,
             gate,
             permit,
             guards: snapshot.guards,
@@ -384,10 +386,10 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
     /// A window that was seen already holds, and says so. An open consultation is closed.
     pub fn decide(&mut self, now: Timestamp, window: &Window) -> Decision {
         let now = self.advance(now);
-        self.close(now, Err(AdvisorFault::Timeout));
         if !self.accept(now, window.clone()) {
             return self.without_target(now, window, Constraint::StaleWindow);
         }
+        self.close(now, CallOutcome::Cancelled);
         self.conclude(now, None)
     }
 
@@ -398,12 +400,17 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
 
     /// Makes `window` the one under decision, unless it is a repeated or older one.
     fn accept(&mut self, now: Timestamp, window: Window) -> bool {
+        // A window of the future would make every later one look repeated.
+        if window.end > now.saturating_add(self.config.window_age_max()) {
+            return false;
+        }
         if let Some(last) = &self.tally.window {
             if window.seq <= last.seq || window.end <= last.end {
                 return false;
             }
-            if let Some(judged) = self.judge(now) {
-                self.teach(now, &judged, judged.current);
+            match self.judge(now) {
+                Some(judged) => _ = self.teach(now, &judged, judged.current),
+                None => self.tally.streaks = Streaks::default(),
             }
         }
         self.tally.window = Some(window);
@@ -425,14 +432,14 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         // A shell that sends no `Wake` still gets its decision by the first window after it.
         let overdue = self.tally.open.as_ref().is_some_and(|open| now >= open.deadline);
         if overdue {
-            self.close(now, Err(AdvisorFault::Timeout));
+            self.close(now, CallOutcome::Failed(AdvisorFault::Timeout));
             return Step::Decide(self.conclude_missed(now, AdvisorFault::Timeout));
         }
         if let Some(id) = self.tally.open.as_ref().map(|open| open.id) {
             if parts.signal.breach.is_none() {
                 return Step::Idle(Idle::Await(id));
             }
-            self.close(now, Err(AdvisorFault::Timeout));
+            self.close(now, CallOutcome::Cancelled);
             return Step::Decide(self.conclude(now, Some(Verdict::Overtaken)));
         }
         if let Some(consultation) = self.consult(now, &parts) {
@@ -450,14 +457,15 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         let Some(open) = self.tally.open.clone().filter(|open| open.id == id) else {
             return Step::Idle(Idle::Stale);
         };
-        self.close(now, answer.as_ref().map(|_| ()).map_err(|fault| *fault));
-        if now > open.deadline {
-            return Step::Decide(self.conclude_missed(now, AdvisorFault::Timeout));
-        }
+        let answer = if now > open.deadline { Err(AdvisorFault::Timeout) } else { answer };
         let advice = match answer {
             Ok(advice) => advice,
-            Err(fault) => return Step::Decide(self.conclude_missed(now, fault)),
+            Err(fault) => {
+                self.close(now, CallOutcome::Failed(fault));
+                return Step::Decide(self.conclude_missed(now, fault));
+            }
         };
+        self.close(now, CallOutcome::Answered);
         let ttl = self.config.advice().map_or(Duration::ZERO, |advice| advice.thresholds_ttl);
         if let Some(advised) = advice.thresholds
             && let Some(tightened) = advice::tighten(self.config.thresholds(), advised)
@@ -466,14 +474,14 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         }
         // The replicas are no longer those that the question was about: the answer is not either.
         if self.committed(now) != Some(open.snapshot_current) {
-            return Step::Decide(self.conclude_missed(now, AdvisorFault::Timeout));
+            return Step::Decide(self.conclude(now, Some(Verdict::Outdated)));
         }
         Step::Decide(self.conclude_advised(now, &advice))
     }
 
     fn wake(&mut self, now: Timestamp) -> Step {
         if self.tally.open.as_ref().is_some_and(|open| now >= open.deadline) {
-            self.close(now, Err(AdvisorFault::Timeout));
+            self.close(now, CallOutcome::Failed(AdvisorFault::Timeout));
             return Step::Decide(self.conclude_missed(now, AdvisorFault::Timeout));
         }
         let due = match (self.policy.period(), self.tally.last_tick) {
@@ -490,43 +498,47 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
 
     fn settle(&mut self, id: DecisionId, outcome: Outcome) -> Step {
         let known = id.0 < self.tally.next_decision;
-        if known && outcome == Outcome::Refuse {
-            self.guards.forget_scaling(id);
+        if known && outcome == Outcome::Refuse && self.guards.forget_scaling(id) {
+            self.policy.refused(&mut self.state);
         }
         Step::Idle(if known { Idle::Note } else { Idle::Stale })
     }
 
     /// Closes the open consultation, if there is one.
-    fn close(&mut self, now: Timestamp, result: Result<(), AdvisorFault>) {
+    fn close(&mut self, now: Timestamp, outcome: CallOutcome) {
         self.tally.open = None;
         if let Some(permit) = self.permit.take() {
-            self.gate.settle(now, permit, result);
+            self.gate.settle(now, permit, outcome);
         }
     }
 
     /// Replicas that are ready or ordered; `None` when unknown.
     ///
-    /// Where the source does not count starting replicas, the last order is taken as being carried
-    /// out while the start-up allowance lasts.
+    /// While the start-up allowance lasts, a scale-out that was ordered counts as being carried out,
+    /// because a window may end before it begins; so does a scale-in where the source does not
+    /// count starting replicas.
     fn committed(&self, now: Timestamp) -> Option<u32> {
         let window = self.tally.window.as_ref()?;
         let ready = window.ready?;
-        if let Some(starting) = window.starting {
-            return Some(ready.saturating_add(starting));
-        }
+        let counted = ready.saturating_add(window.starting.unwrap_or(0));
         let allowance = self.config.startup_allowance();
-        match self.guards.last_order() {
-            Some((at, ordered)) if now.saturating_since(at) < allowance => Some(ordered),
-            _ => Some(ready),
-        }
+        let ordered = match self.guards.last_order() {
+            Some((at, from, to)) if now.saturating_since(at) < allowance => (from, to),
+            _ => return Some(counted),
+        };
+        Some(match ordered {
+            (from, to) if to > from => counted.max(to),
+            (_, to) if window.starting.is_none() => to,
+            _ => counted,
+        })
     }
 
     /// The thresholds in force.
     fn thresholds(&self, now: Timestamp) -> Thresholds {
-        match self.tally.advised {
-            Some((advised, until)) if now < until => advised,
-            _ => self.config.thresholds(),
-        }
+        let operator = self.config.thresholds();
+        let advised = self.tally.advised.filter(|(_, until)| now < *until);
+        // Tightened again: the operator may have tightened his own since.
+        advised.and_then(|(advised, _)| advice::tighten(operator, advised)).unwrap_or(operator)
     }
 
     /// Judges the window under decision; `None` when there is no count to start from.
@@ -540,15 +552,17 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         let yardstick = Yardstick { config: &self.config, active, estimate, suspects_before };
         let signal = Signal::assess(window, &yardstick);
         let all_ready = window.ready.is_some_and(|ready| ready >= current);
+        let quality = window.quality(now, &self.config);
+        let calm = signal.near && !signal.failing && quality.is_trusted();
         Some(Judged {
-            quality: window.quality(now, &self.config),
+            quality,
             estimate,
             thresholds: active,
             signal,
             current,
             ready: window.ready.unwrap_or(0),
             streaks: Streaks {
-                near: if signal.near { before.near.saturating_add(1) } else { 0 },
+                near: if calm { before.near.saturating_add(1) } else { 0 },
                 settled: if all_ready { before.settled.saturating_add(1) } else { 0 },
                 suspects: if signal.suspect { before.suspects.saturating_add(1) } else { 0 },
             },

@@ -265,6 +265,9 @@ pub trait Policy {
     /// Learns from the window *after* its decision: `target` is the final count. The window never
     /// teaches before its own decision.
     fn learn(&self, _view: &View<'_>, _target: u32, _state: &mut Self::State) {}
+
+    /// Its last scaling was refused: nothing was changed by it.
+    fn refused(&self, _state: &mut Self::State) {}
 }
 
 /// The observation of policies that need none: it has no value.

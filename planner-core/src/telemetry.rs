@@ -21,9 +21,14 @@ impl Latency {
     /// The largest latency taken from outside: a little under 28 hours.
     pub const MAX_MS: f64 = 1e8;
 
-    /// A latency of `millis` milliseconds; `None` unless it is in `0..=1e8`. Minus zero is zero.
+    /// The smallest latency that is told from zero: a picosecond.
+    const MIN_MS: f64 = 1e-9;
+
+    /// A latency of `millis` milliseconds; `None` unless it is in `0..=1e8`. Minus zero, and what
+    /// is below a picosecond, is zero.
     pub fn from_millis(millis: f64) -> Option<Self> {
-        (0.0..=Self::MAX_MS).contains(&millis).then_some(Self(millis + 0.0))
+        let told = if millis < Self::MIN_MS { 0.0 } else { millis };
+        (0.0..=Self::MAX_MS).contains(&millis).then_some(Self(told))
     }
 
     /// Milliseconds.
@@ -59,6 +64,7 @@ impl fmt::Display for Latency {
 /// Latencies of the *successful* requests of one window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "RawLatencies"))]
 #[non_exhaustive]
 pub struct Latencies {
     /// 95th percentile.
@@ -98,6 +104,26 @@ impl Latencies {
     /// The least p95 that the samples support: the interval's lower end, or the p95 itself.
     pub fn p95_at_least(&self) -> Latency {
         self.p95_low.unwrap_or(self.p95)
+    }
+}
+
+/// Latencies as they come from a file: the interval may be on the wrong side.
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize)]
+struct RawLatencies {
+    p95: Latency,
+    p95_low: Option<Latency>,
+    p95_high: Option<Latency>,
+    p50: Option<Latency>,
+    avg: Option<Latency>,
+}
+
+#[cfg(feature = "serde")]
+impl From<RawLatencies> for Latencies {
+    fn from(raw: RawLatencies) -> Self {
+        Self::from_p95(raw.p95)
+            .with_p95_interval(raw.p95_low, raw.p95_high)
+            .with_p50_and_avg(raw.p50, raw.avg)
     }
 }
 
@@ -279,6 +305,10 @@ impl Window {
     /// How far this window can be trusted at `now`. Pure; O(1).
     pub fn quality(&self, now: Timestamp, config: &Config) -> Quality {
         let age = now.saturating_since(self.end);
+        let ahead = self.end.saturating_since(now);
+        if ahead > config.window_age_max() {
+            return Quality::Doubtful(Doubt::Ahead { by: ahead });
+        }
         if self.ready.is_none() {
             return Quality::Doubtful(Doubt::ReplicasUnknown);
         }
@@ -496,6 +526,11 @@ impl Quality {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Doubt {
+    /// The window ends in the future: its clock is not the planner's.
+    Ahead {
+        /// By how much.
+        by: Duration,
+    },
     /// The source cannot say how many replicas are ready.
     ReplicasUnknown,
     /// No request was seen at all: that may be calm, and may be a blind source.
@@ -526,6 +561,7 @@ pub enum Doubt {
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Ahead { by } => write!(f, "window {:.1} s ahead", by.as_secs_f64()),
             Self::ReplicasUnknown => write!(f, "ready replicas unknown"),
             Self::Silent => write!(f, "no request seen"),
             Self::Stale { age, max } => {

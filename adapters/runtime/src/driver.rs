@@ -197,11 +197,13 @@ fn spawn_telemetry(
     reports: mpsc::Sender<Report>,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
+        let mut guard = Mourner(Some(reports.clone()));
         let mut wait = RETRY_WAIT;
         loop {
             let window = source.next_window().await;
             let (failed, ended) = (window.is_err(), matches!(window, Err(TelemetryError::Ended)));
             if reports.send(Report::Telemetry(window)).await.is_err() || ended {
+                guard.0 = None;
                 return;
             }
             if failed {
@@ -214,7 +216,23 @@ fn spawn_telemetry(
     })
 }
 
-/// Hands the newest target to the executor, one at a time.
+/// Reports the end of a telemetry source that panics; the loop would wait for it for ever.
+struct Mourner(Option<mpsc::Sender<Report>>);
+
+impl Drop for Mourner {
+    fn drop(&mut self) {
+        if let Some(reports) = self.0.take() {
+            let cause = String::from("it panicked");
+            let fault = TelemetryError::Unavailable { origin: "the telemetry source", cause };
+            for report in [fault, TelemetryError::Ended] {
+                let _a_full_queue_ends_the_loop_later =
+                    reports.try_send(Report::Telemetry(Err(report)));
+            }
+        }
+    }
+}
+
+/// Hands the newest target to the executor, one at a time. A panic of it is a fault like another.
 fn spawn_executor(
     executor: Arc<dyn Executor>,
     mut order: watch::Receiver<Option<(DecisionId, u32)>>,
@@ -224,7 +242,12 @@ fn spawn_executor(
         while order.changed().await.is_ok() {
             let newest = *order.borrow_and_update();
             let Some((id, target)) = newest else { continue };
-            let outcome = executor.scale_to(target).await;
+            let executor = Arc::clone(&executor);
+            let carried_out = tokio::spawn(async move { executor.scale_to(target).await });
+            let outcome = carried_out.await.unwrap_or_else(|error| {
+                let cause = error.to_string();
+                Err(ExecutorError::Unavailable { engine: "the executor", cause })
+            });
             if reports.send(Report::Execution(id, outcome)).await.is_err() {
                 return;
             }

@@ -30,7 +30,7 @@ impl JournalWriter {
     where
         Header<S, B>: Serialize,
     {
-        let file = OpenOptions::new().write(true).create_new(true).open(path);
+        let file = OpenOptions::new().append(true).create_new(true).open(path);
         let file = file.map_err(|cause| JournalError::write(path, &cause))?;
         let mut journal = Self { path: path.to_owned(), file, length: 0 };
         journal.append(header)?;

@@ -18,8 +18,13 @@ use crate::Timestamp;
 use crate::signal::Breach;
 use crate::telemetry::{Quality, Traffic};
 
-/// Windows over which the arrival rate is averaged at most.
+/// Windows over which the arrival rate is averaged to find busy replicas, and to prove a load.
 const RATE_WINDOWS: usize = 5;
+/// Windows over which it is averaged before a projection onto fewer replicas.
+const PROJECTION_WINDOWS: usize = 10;
+/// What is left of the learned capacity after a window that was used up at less: a service that
+/// became slower is believed step by step.
+const CAPACITY_DECAY: f64 = 0.98;
 /// Window counts whose mean may show that the capacity is used up, each with the Poisson standard
 /// deviations that it must do so by: a shorter look needs a stronger signal.
 const BUSY_LOOKS: [(usize, f64); 3] = [(1, 2.5), (3, 1.5), (RATE_WINDOWS, 1.0)];
@@ -47,7 +52,7 @@ const FLOOR_LOAD_SHARE: f64 = 0.9;
 /// A learned floor is first remembered for this many stabilisation windows or cooldowns.
 const FLOOR_WAITS: u32 = 10;
 /// Most times the wait of a learned floor doubles.
-const FLOOR_DOUBLINGS_MAX: u32 = 10;
+const FLOOR_DOUBLINGS_MAX: u32 = 5;
 /// Most replicas that arithmetic may ask for; the bounds are the guards' business.
 const REPLICAS_MAX: f64 = 1e6;
 
@@ -127,11 +132,10 @@ impl Policy for Heuristic {
         if let Some(breach) = view.signal.breach {
             return scale_out(view, state, breach);
         }
-        if let Some(undo) = undo(view, state) {
-            return undo;
-        }
-        if let Some(out) = busy(view, state) {
-            return out;
+        match (undo(view, state), busy(view, state)) {
+            (Some(undo), Some(busy)) if undo.preferred < busy.preferred => return busy,
+            (Some(more), _) | (None, Some(more)) => return more,
+            (None, None) => {}
         }
         if view.estimate.is_none() {
             return Proposal::exactly(view.current).because(Reason::Warmup);
@@ -144,6 +148,10 @@ impl Policy for Heuristic {
         watch(view, target, state);
         learn_load(view, state);
     }
+
+    fn refused(&self, state: &mut HeuristicState) {
+        state.watched = None;
+    }
 }
 
 /// More replicas, by the best evidence there is.
@@ -152,7 +160,9 @@ fn scale_out(view: &View<'_>, state: &HeuristicState, breach: Breach) -> Proposa
     let serving = f64::from(view.ready.max(1));
     let target_share = view.config.target_utilisation();
     let traffic = view.window.traffic;
-    let mut needed = state.busy_replicas(view).unwrap_or(0);
+    // An experiment that ends in a breach is undone at least.
+    let tried_from = state.watched.filter(|watched| watched.experiment).map(|watched| watched.from);
+    let mut needed = state.busy_replicas(view).max(tried_from).unwrap_or(0);
     if let (Some(traffic), Some(capacity)) = (traffic, state.capacity_per_s()) {
         let backlog_per_s = f64::from(traffic.in_flight.unwrap_or(0)) / BACKLOG_DRAIN_S;
         let demand_per_s = traffic.arrivals_per_s + backlog_per_s;
@@ -198,7 +208,7 @@ fn undo(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
 fn busy(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
     let needed = state.busy_replicas(view)?;
     let capacity = state.capacity_per_s()? * f64::from(view.current.max(1));
-    let utilisation = view.window.traffic?.arrivals_per_s / capacity;
+    let utilisation = (view.window.traffic?.arrivals_per_s / capacity).min(REPLICAS_MAX);
     Some(
         Proposal::band(view.current, needed, needed)
             .because(Reason::Busy { utilisation })
@@ -232,7 +242,8 @@ fn scale_in(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
         }
     }
     let untested = state.watched.is_none() && current.saturating_sub(1) >= least;
-    (untested && current > view.config.bounds().min())
+    // The last replica is no experiment: without it there is nothing to watch.
+    (untested && current > view.config.bounds().min().max(1))
         .then(|| fewer(current.saturating_sub(1), Reason::Experiment { from: current }))
 }
 
@@ -300,7 +311,8 @@ fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
     let steady = state.recent.back().is_none_or(|last| last.ready == load.ready)
         && view.pending() == 0
         && (view.settled_windows > 1 || state.recent.is_empty())
-        && view.quality.is_trusted();
+        && view.quality.is_trusted()
+        && !view.signal.failing;
     let load = Load { steady_and_near: steady && view.signal.near, ..load };
     let completions_per_s = view.window.traffic.and_then(|traffic| traffic.completions_per_s);
     if let (true, Some(completions_per_s)) = (steady, completions_per_s) {
@@ -315,16 +327,18 @@ fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
             )
         );
         // Whatever was carried is no more than the capacity; a breach shows that it is no less.
-        state.throughput_per_s = state.throughput_per_s.max(per_replica_per_s);
+        let kept = if hurts_by_load { CAPACITY_DECAY } else { 1.0 };
+        state.throughput_per_s = (state.throughput_per_s * kept).max(per_replica_per_s);
         state.used_up |= hurts_by_load;
     }
-    if state.recent.len() == RATE_WINDOWS {
+    while state.recent.len() >= PROJECTION_WINDOWS {
         state.recent.pop_front();
     }
     state.recent.push_back(load);
-    let proven = state.recent.len() == RATE_WINDOWS
-        && state.recent.iter().all(|past| past.steady_and_near && past.ready == load.ready);
-    if proven && let Some((mean, _)) = mean_per_s(state.recent.iter()) {
+    let latest = || state.recent.iter().rev().take(RATE_WINDOWS);
+    let proven = latest().count() == RATE_WINDOWS
+        && latest().all(|past| past.steady_and_near && past.ready == load.ready);
+    if proven && let Some((mean, _)) = mean_per_s(latest()) {
         let per_replica_per_s = mean / f64::from(load.ready.max(1));
         state.proven_per_s = state.proven_per_s.max(per_replica_per_s);
     }
@@ -348,20 +362,28 @@ impl HeuristicState {
     fn busy_replicas(&self, view: &View<'_>) -> Option<u32> {
         let capacity = self.capacity_per_s()?;
         let limit_per_s = BUSY_SHARE * capacity * f64::from(view.current);
-        let mut surely_per_s = 0.0_f64;
-        for (windows, sigmas) in BUSY_LOOKS {
-            let (mean, seconds) = self.mean_per_s(windows, view.load())?;
-            surely_per_s = surely_per_s.max(mean - sigmas * poisson_sigma(mean, seconds));
-        }
+        let surely_per_s = self.surely_per_s(view)?;
         let per_replica_per_s = view.config.target_utilisation() * capacity;
         let needed = replicas_for(surely_per_s, per_replica_per_s);
         (surely_per_s > limit_per_s).then(|| needed.max(view.current.saturating_add(1)))
     }
 
+    /// Arrivals per second that are no noise of counting, over any of the looks.
+    fn surely_per_s(&self, view: &View<'_>) -> Option<f64> {
+        let mut surely_per_s = 0.0_f64;
+        for (windows, sigmas) in BUSY_LOOKS {
+            let (mean, seconds) = self.mean_per_s(windows, view.load())?;
+            surely_per_s = surely_per_s.max(mean - sigmas * poisson_sigma(mean, seconds));
+        }
+        Some(surely_per_s)
+    }
+
     /// Replicas that are enough for the present load by what a replica has carried, and what it is
     /// trusted with.
     fn projected_replicas(&self, view: &View<'_>) -> Option<(u32, f64)> {
-        let (mean, seconds) = self.mean_per_s(RATE_WINDOWS, view.load())?;
+        let (mean, seconds) = self.mean_per_s(PROJECTION_WINDOWS, view.load())?;
+        // The mean of a rising load lags behind it.
+        let mean = mean.max(self.surely_per_s(view)?);
         let trusted =
             self.capacity_per_s().map_or(f64::INFINITY, |capacity| PROOF_SHARE * capacity);
         let proven_per_s = self.proven_per_s.min(trusted);
@@ -436,8 +458,8 @@ fn poisson_sigma(mean_per_s: f64, seconds: f64) -> f64 {
 
 /// The least count at which each carries at most `limit`.
 fn replicas_for(load: f64, limit: f64) -> u32 {
-    let exact = if load <= 0.0 { 0.0 } else { libm::ceil(load / limit).min(REPLICAS_MAX) };
-    // A limit of zero gives infinity, which the minimum has bounded; nothing gives NaN.
+    // A limit of zero gives infinity, which the minimum bounds; what is no number asks for none.
+    let exact = if load > 0.0 { libm::ceil(load / limit).min(REPLICAS_MAX) } else { 0.0 };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1e6")]
     let replicas = exact as u32;
     replicas

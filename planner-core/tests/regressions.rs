@@ -1,0 +1,555 @@
+//! Bugs that were found once, each with the input that showed it.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::collapsible_if,
+    clippy::let_and_return,
+    clippy::semicolon_if_nothing_returned,
+    unused_qualifications,
+    reason = "inputs are written as compactly as they were found"
+)]
+use planner_core::gateway::*;
+use planner_core::*;
+use std::time::Duration;
+
+fn at(s: f64) -> Timestamp {
+    Timestamp::from_nanos((s * 1e9) as u64)
+}
+
+fn secs(s: u64) -> Duration {
+    Duration::from_secs(s)
+}
+
+fn b(min: u32, max: u32) -> ConfigBuilder {
+    Config::builder(ReplicaBounds::new(min, max).expect("valid"))
+}
+
+fn wl(seq: u64, len: u64, p95: f64, ready: u32) -> Window {
+    Window::builder(seq, at(((seq - 1) * len) as f64), at((seq * len) as f64))
+        .outcomes(100, 0, 0)
+        .latencies(Latencies::from_p95(Latency::from_millis(p95).expect("valid")))
+        .ready(ready)
+        .starting(0)
+        .build()
+        .expect("valid")
+}
+
+fn w(seq: u64, p95: f64, ready: u32) -> Window {
+    wl(seq, 1, p95, ready)
+}
+
+fn wt(seq: u64, p95: f64, ready: u32, fail: u32, arr: f64, done: f64) -> Window {
+    let t = Traffic::arriving(arr).expect("valid").with_completions(done).expect("valid");
+    Window::builder(seq, at((seq - 1) as f64), at(seq as f64))
+        .outcomes(1000, 0, fail)
+        .latencies(Latencies::from_p95(Latency::from_millis(p95).expect("valid")))
+        .ready(ready)
+        .starting(0)
+        .traffic(t)
+        .build()
+        .expect("valid")
+}
+
+fn dec(p: &mut Planner, win: &Window) -> Decision {
+    let d = p.decide(win.end, win);
+    d
+}
+
+#[test]
+fn refused_scale_outs_do_not_wear_out_the_next_ones() {
+    let mut p = Planner::new(b(1, 8).build().expect("valid"), Heuristic);
+    let mut seq = 0;
+    for _ in 0..20 {
+        seq += 1;
+        let _ = dec(&mut p, &w(seq, 40.0, 2));
+    }
+    let mut pending: Option<(u64, DecisionId)> = None;
+    for _ in 0..200 {
+        // executor hangs 10 s and then fails
+        seq += 1;
+        let d = dec(&mut p, &w(seq, 800.0, 2));
+        if d.target().is_some() {
+            pending = Some((seq, d.id));
+        }
+        if let Some((s, id)) = pending {
+            if seq >= s + 10 {
+                let _ = p.step(at(seq as f64), Event::Settle(id, Outcome::Refuse));
+                pending = None;
+            }
+        }
+    }
+    // heals for an hour
+    for _ in 0..3600 {
+        seq += 1;
+        let _ = dec(&mut p, &w(seq, 40.0, 2));
+    }
+    let mut out = false;
+    let mut last = String::new();
+    for _ in 0..600 {
+        seq += 1;
+        let d = dec(&mut p, &w(seq, 800.0, 2));
+        out |= d.target().is_some_and(|t| t > 2);
+        last = d.to_string();
+    }
+    assert!(out, "an hour of health later, 600 breaches: {last}");
+}
+
+#[test]
+fn answers_to_failures_teach_no_capacity() {
+    let run = |outage: bool| {
+        let mut p = Planner::new(b(1, 8).build().expect("valid"), Heuristic);
+        let mut seq = 0;
+        for _ in 0..20 {
+            seq += 1;
+            let _ = dec(&mut p, &wt(seq, 40.0, 4, 0, 120.0, 120.0));
+        }
+        // capacity 50/s each: saturated at 260/s
+        for _ in 0..10 {
+            seq += 1;
+            let _ = dec(&mut p, &wt(seq, 400.0, 4, 0, 260.0, 200.0));
+        }
+        if outage {
+            for _ in 0..10 {
+                seq += 1;
+                let _ = dec(&mut p, &wt(seq, 3.0, 4, 990, 2000.0, 2000.0));
+            }
+        }
+        let mut least = 4;
+        let mut why = String::new();
+        for _ in 0..400 {
+            seq += 1;
+            let d = dec(&mut p, &wt(seq, 40.0, 4, 0, 160.0, 160.0));
+            if let Some(t) = d.target() {
+                if t < least {
+                    least = t;
+                    why = d.to_string();
+                }
+            }
+        }
+        (least, why)
+    };
+    assert_eq!(run(false).0, 4, "control");
+    assert_eq!(run(true).0, 4, "{:?}", run(true));
+}
+
+#[test]
+fn a_worse_stray_is_undone_at_least_as_far() {
+    let run = |p95: f64| {
+        let mut p = Planner::new(b(1, 8).build().expect("valid"), Heuristic);
+        let mut seq = 0;
+        let mut n = 4;
+        for _ in 0..400 {
+            seq += 1;
+            if let Some(t) = dec(&mut p, &w(seq, 40.0, n)).target() {
+                n = t;
+                break;
+            }
+        }
+        assert_eq!(n, 3);
+        seq += 1;
+        let d = dec(&mut p, &w(seq, p95, n));
+        (d.target().unwrap_or(n), d.to_string())
+    };
+    let (mild, bad) = (run(70.0), run(310.0));
+    assert!(bad.0 >= mild.0, "mild {mild:?} bad {bad:?}");
+}
+
+#[test]
+fn a_creeping_latency_never_becomes_normal() {
+    let mut p = Planner::new(b(1, 8).build().expect("valid"), Heuristic);
+    let mut n = 6;
+    let mut p95 = 40.0;
+    let mut log = vec![];
+    for seq in 1..=2000 {
+        let d = dec(&mut p, &w(seq, p95, n));
+        if let Some(t) = d.target() {
+            log.push(format!("{p95:.0} ms: {d}"));
+            n = t;
+        }
+        if seq > 20 {
+            p95 *= 1.002;
+        }
+    }
+    let m = p.estimate().expect("valid").median.as_millis();
+    assert!(m < 80.0 && n >= 6, "median {m}, replicas {n}, {log:#?}");
+}
+
+#[test]
+fn long_windows_find_scaling_ineffective_too() {
+    let mut p = Planner::new(b(1, 1000).build().expect("valid"), Heuristic);
+    let mut n = 2;
+    let mut outs = 0;
+    let mut seq = 0;
+    for _ in 0..20 {
+        seq += 1;
+        let _ = dec(&mut p, &wl(seq, 10, 40.0, n));
+    }
+    for _ in 0..60 {
+        seq += 1;
+        let d = dec(&mut p, &wl(seq, 10, 800.0, n));
+        if let Some(t) = d.target() {
+            outs += 1;
+            n = t;
+        }
+    }
+    assert!(outs <= 3, "{outs} scale-outs without effect, {n} replicas");
+}
+
+#[test]
+fn a_window_of_the_future_is_doubtful() {
+    let mut p = Planner::new(b(1, 8).build().expect("valid"), Heuristic);
+    for seq in 1..=20 {
+        let _ = dec(&mut p, &w(seq, 40.0, 2));
+    }
+    let far = Window::builder(21, at(20.0), at(3.2e8))
+        .outcomes(100, 0, 0)
+        .latencies(Latencies::from_p95(Latency::from_millis(40.0).expect("valid")))
+        .ready(2)
+        .build()
+        .expect("valid");
+    let d = p.decide(at(21.0), &far);
+    assert!(!d.derivation.quality.is_trusted(), "trusted: {}", d.derivation.quality.is_trusted());
+    let mut all_stale = true;
+    for seq in 22..=2000 {
+        all_stale &=
+            p.step(at(seq as f64), Event::Observe(w(seq, 4000.0, 2))) == Step::Idle(Idle::Stale);
+    }
+    assert!(!all_stale);
+}
+
+#[test]
+fn a_window_of_the_future_makes_no_later_one_stale() {
+    let mut p = Planner::new(b(1, 8).build().expect("valid"), Heuristic);
+    for seq in 1..=20 {
+        let _ = dec(&mut p, &w(seq, 40.0, 2));
+    }
+    let far = Window::builder(21, at(20.0), at(3.2e8))
+        .outcomes(100, 0, 0)
+        .latencies(Latencies::from_p95(Latency::from_millis(40.0).expect("valid")))
+        .ready(2)
+        .build()
+        .expect("valid");
+    let _ = p.step(at(21.0), Event::Observe(far));
+    let mut stale = 0;
+    for seq in 22..=2000 {
+        stale += u32::from(
+            p.step(at(seq as f64), Event::Observe(w(seq, 4000.0, 2))) == Step::Idle(Idle::Stale),
+        );
+    }
+    assert!(stale < 10, "{stale} of 1979 stale");
+}
+
+#[test]
+fn a_snapshot_of_a_shorter_reference_still_warms() {
+    let mut p = Planner::new(
+        b(1, 8).baseline_windows(8).warmup_windows(2).build().expect("valid"),
+        Heuristic,
+    );
+    for seq in 1..=20 {
+        let _ = dec(&mut p, &w(seq, 40.0, 2));
+    }
+    let mut q =
+        Planner::restore(b(1, 8).build().expect("valid"), Heuristic, p.snapshot()).expect("valid");
+    for seq in 21..=500 {
+        let _ = dec(&mut q, &w(seq, 40.0, 2));
+    }
+    assert!(q.estimate().is_some());
+}
+
+#[test]
+fn a_scale_in_does_not_eat_the_step_of_an_emergency() {
+    let limit = StepLimit { replicas: 4, percent: 0, period: secs(600) };
+    let mut p = Planner::new(
+        b(1, 20)
+            .step_out(limit)
+            .cooldown_in(secs(1))
+            .stabilisation_in(secs(1))
+            .build()
+            .expect("valid"),
+        Heuristic,
+    );
+    let mut seq = 0;
+    let mut n = 4;
+    for _ in 0..13 {
+        seq += 1;
+        if let Some(t) = dec(&mut p, &w(seq, 40.0, n)).target() {
+            n = t;
+        }
+    }
+    n = 4;
+    seq += 1;
+    let d = dec(&mut p, &w(seq, 800.0, n));
+    n = d.target().unwrap_or(n);
+    let peak = n;
+    for _ in 0..100 {
+        seq += 1;
+        if let Some(t) = dec(&mut p, &w(seq, 40.0, n)).target() {
+            n = t;
+            break;
+        }
+    }
+    let low = n;
+    let mut last = String::new();
+    for _ in 0..300 {
+        seq += 1;
+        let d = dec(&mut p, &w(seq, 800.0, n));
+        last = d.to_string();
+        if let Some(t) = d.target() {
+            n = t;
+        }
+    }
+    assert!(n >= peak, "peak {peak}, scaled in to {low}, 300 s of breach later {n}: {last}");
+}
+
+#[test]
+fn a_manual_scale_out_is_not_taken_back_under_a_breach() {
+    let limit = StepLimit { replicas: 1, percent: 0, period: secs(0) };
+    let mut p = Planner::new(
+        b(1, 20).step_out(limit).cooldown_out(secs(0)).build().expect("valid"),
+        Heuristic,
+    );
+    let strip = |mut x: Window| {
+        x.starting = None;
+        x
+    };
+    for seq in 1..=20 {
+        let _ = dec(&mut p, &w(seq, 40.0, 2));
+    }
+    let _ = dec(&mut p, &strip(w(21, 800.0, 2)));
+    let d = dec(&mut p, &strip(w(22, 800.0, 10)));
+    assert!(d.target().is_none_or(|t| t >= 10), "10 are ready, breach: {d}");
+}
+
+#[test]
+fn the_last_replica_is_no_experiment() {
+    let mut p = Planner::new(b(0, 8).build().expect("valid"), Heuristic);
+    for seq in 1..=600 {
+        let d = dec(&mut p, &w(seq, 40.0, 1));
+        assert_ne!(d.target(), Some(0), "{d}");
+    }
+}
+
+#[test]
+fn failing_windows_are_no_calm_ones() {
+    let mut p = Planner::new(
+        b(1, 8).stabilisation_in(secs(0)).cooldown_in(secs(0)).build().expect("valid"),
+        Heuristic,
+    );
+    let mut seq = 0;
+    let mut n = 4;
+    let bad = |seq: u64, n| {
+        Window::builder(seq, at((seq - 1) as f64), at(seq as f64))
+            .outcomes(100, 0, 60)
+            .latencies(Latencies::from_p95(Latency::from_millis(40.0).expect("valid")))
+            .ready(n)
+            .starting(0)
+            .build()
+            .expect("valid")
+    };
+    for _ in 0..12 {
+        seq += 1;
+        if let Some(t) = dec(&mut p, &w(seq, 40.0, n)).target() {
+            n = t;
+        }
+    }
+    n = 8;
+    for _ in 0..30 {
+        seq += 1;
+        let d = dec(&mut p, &bad(seq, n));
+        if let Some(t) = d.target() {
+            n = t;
+        }
+    }
+    seq += 1;
+    let d = dec(&mut p, &w(seq, 40.0, n));
+    assert!(d.target().is_none(), "first good window after an outage: {d}");
+}
+
+#[test]
+fn an_interval_on_the_wrong_side_is_moved() {
+    let win = w(21, 40.0, 2);
+    let text = serde_json::to_string(&win)
+        .expect("valid")
+        .replace("\"p95_low\":null", "\"p95_low\":90000.0");
+    let Ok(win) = serde_json::from_str::<Window>(&text) else { return };
+    let mut p = Planner::new(b(1, 8).build().expect("valid"), Heuristic);
+    for seq in 1..=20 {
+        let _ = dec(&mut p, &w(seq, 40.0, 2));
+    }
+    let d = dec(&mut p, &win);
+    assert!(
+        d.derivation.signal.breach.is_none(),
+        "accepted, near {}: {d}",
+        d.derivation.signal.near
+    );
+}
+
+#[test]
+fn advice_from_a_file_is_made_safe_to_show() {
+    let a: Advice = serde_json::from_str(
+        "{\"action\":\"noop\",\"replicas\":null,\"thresholds\":null,\"reason\":\"\\u001b[2J\"}",
+    )
+    .expect("valid");
+    assert!(!a.reason.contains('\u{1b}'));
+}
+
+#[test]
+fn a_gate_takes_any_period() {
+    let _ = Gateway::new(&AdviceConfig { period: Duration::MAX, ..AdviceConfig::default() }, 0);
+}
+
+#[test]
+fn an_outage_breaks_the_run_of_a_new_level() {
+    let mut p = Planner::new(b(1, 8).build().expect("valid"), Heuristic);
+    let mut seq = 0;
+    let bad = |seq: u64, n| {
+        Window::builder(seq, at((seq - 1) as f64), at(seq as f64))
+            .outcomes(100, 0, 60)
+            .latencies(Latencies::from_p95(Latency::from_millis(70.0).expect("valid")))
+            .ready(n)
+            .starting(0)
+            .build()
+            .expect("valid")
+    };
+    for _ in 0..20 {
+        seq += 1;
+        let _ = dec(&mut p, &w(seq, 40.0, 2));
+    }
+    for _ in 0..20 {
+        seq += 1;
+        let _ = dec(&mut p, &w(seq, 70.0, 2));
+    }
+    for _ in 0..500 {
+        seq += 1;
+        let _ = dec(&mut p, &bad(seq, 3));
+    }
+    for _ in 0..10 {
+        seq += 1;
+        let _ = dec(&mut p, &w(seq, 70.0, 4));
+    }
+    assert_eq!(p.estimate().expect("valid").median.as_millis(), 40.0);
+}
+
+#[test]
+fn an_order_in_flight_is_kept() {
+    let mut p = Planner::new(b(1, 20).cooldown_out(secs(0)).build().expect("valid"), Heuristic);
+    for seq in 1..=20 {
+        let _ = dec(&mut p, &w(seq, 40.0, 2));
+    }
+    let first = dec(&mut p, &w(21, 800.0, 2)).target().expect("valid");
+    let d = dec(&mut p, &w(22, 800.0, 2)); // engine does not list the new ones yet
+    assert!(d.target().is_none_or(|t| t >= first), "ordered {first}, then {d}");
+}
+
+#[test]
+fn a_plateau_under_overload_never_becomes_normal() {
+    let mut p = Planner::new(b(1, 100).build().expect("valid"), Heuristic);
+    let mut seq = 0;
+    let mut n = 2;
+    let mut log = vec![];
+    for _ in 0..20 {
+        seq += 1;
+        let _ = dec(&mut p, &w(seq, 40.0, n));
+    }
+    for _ in 0..1000 {
+        seq += 1;
+        let d = dec(&mut p, &w(seq, 350.0, n));
+        if let Some(t) = d.target() {
+            log.push(d.to_string());
+            n = t;
+        }
+    }
+    assert!(p.estimate().expect("valid").median.as_millis() < 80.0, "{:?} {log:#?}", p.estimate());
+}
+
+#[test]
+fn a_vanishing_latency_leaves_a_readable_decision() {
+    let mut p = Planner::new(b(1, 8).build().expect("valid"), Heuristic);
+    for seq in 1..=20 {
+        let _ = dec(&mut p, &w(seq, 1e-310, 2));
+    }
+    let d = dec(&mut p, &w(21, 200.0, 2));
+    let text = serde_json::to_string(&d).expect("valid");
+    let back: Decision = serde_json::from_str(&text).expect("what was written");
+    assert_eq!(back, d);
+}
+
+fn hostile(edit: impl FnOnce(&mut serde_json::Value)) -> Planner {
+    let mut p = Planner::new(b(1, 8).build().expect("valid"), Heuristic);
+    for seq in 1..=20 {
+        let _ = dec(&mut p, &wt(seq, 40.0, 2, 0, 50.0, 50.0));
+    }
+    let mut v = serde_json::to_value(p.snapshot()).expect("valid");
+    edit(&mut v);
+    let s: Snapshot<planner_core::policy::HeuristicState> =
+        serde_json::from_value(v).expect("valid");
+    Planner::restore(b(1, 8).build().expect("valid"), Heuristic, s).expect("valid")
+}
+
+#[test]
+fn advised_thresholds_from_a_snapshot_only_tighten() {
+    let mut p = hostile(|v| {
+        v["tally"]["advised"] =
+            serde_json::json!([{"up_ratio": 8.0, "down_ratio": 1e6, "up_z": 6.0}, u64::MAX / 4])
+    });
+    let d = dec(&mut p, &w(21, 110.0, 2));
+    assert!(!d.derivation.signal.near, "{:?}", d.derivation.signal);
+}
+
+#[test]
+fn a_breach_that_overtakes_a_question_blames_nobody() {
+    let advice = AdviceConfig { period: secs(1), heartbeat: secs(1), ..AdviceConfig::default() };
+    let mut p = Planner::new(b(1, 8).advice(advice).build().expect("valid"), Heuristic);
+    let mut s = 0;
+    for _ in 0..20 {
+        s += 1;
+        let _ = p.step(at(s as f64), Event::Observe(w(s, 40.0, 2)));
+    }
+    let mut asked = None;
+    for _ in 0..300 {
+        s += 1;
+        if let Step::Consult(c) = p.step(at(s as f64), Event::Observe(w(s, 80.0, 2))) {
+            asked = Some(c.id);
+            break;
+        }
+    }
+    assert!(asked.is_some());
+    s += 1;
+    let step = p.step(at(s as f64), Event::Observe(w(s, 900.0, 2)));
+    assert!(matches!(step, Step::Decide(_)));
+    let gate = serde_json::to_value(p.snapshot()).expect("valid")["gate"].clone();
+    assert_eq!(gate["failures"], 0, "{gate}");
+}
+
+#[test]
+fn an_answer_after_its_deadline_is_a_failure() {
+    let advice = AdviceConfig { period: secs(1), heartbeat: secs(1), ..AdviceConfig::default() };
+    let mut p = Planner::new(b(1, 8).advice(advice).build().expect("valid"), Heuristic);
+    let mut s = 0;
+    for _ in 0..20 {
+        s += 1;
+        let _ = p.step(at(s as f64), Event::Observe(w(s, 40.0, 2)));
+    }
+    s += 1;
+    let Step::Consult(c) = p.step(at(s as f64), Event::Observe(w(s, 80.0, 2))) else { panic!() };
+    let Step::Decide(d) = p.step(
+        at(s as f64 + 60.0),
+        Event::Advise(c.id, Ok(Advice::new(AdvisedAction::Noop, "late"))),
+    ) else {
+        panic!()
+    };
+    let gate = serde_json::to_value(p.snapshot()).expect("valid")["gate"].clone();
+    assert_eq!(gate["failures"], 1, "{gate} {:?}", d.derivation.advice);
+}
+
+#[test]
+fn an_order_in_flight_is_not_lowered_under_a_breach() {
+    let mut p = Planner::new(b(1, 20).cooldown_out(secs(0)).build().expect("valid"), Heuristic);
+    for seq in 1..=20 {
+        let _ = dec(&mut p, &wt(seq, 40.0, 2, 0, 50.0, 50.0));
+    }
+    let first = dec(&mut p, &wt(21, 800.0, 2, 0, 400.0, 100.0)).target().expect("valid");
+    let d = dec(&mut p, &wt(22, 800.0, 2, 0, 400.0, 100.0));
+    assert!(d.target().is_none_or(|t| t >= first), "ordered {first}, then {d}");
+}
