@@ -186,7 +186,7 @@ impl QuarantinedBaseline {
     /// Takes the band of the present estimate for the anchor's when it is lower.
     fn lower_anchor(&mut self, config: &Config) {
         if let Some(estimate) = self.estimate(config) {
-            let band_ms = estimate.band_high_ms(config, config.thresholds());
+            let band_ms = estimate.band_high_ms(config, config.thresholds()).min(Latency::MAX_MS);
             self.anchor_ms = Some(self.anchor_ms.map_or(band_ms, |anchor| anchor.min(band_ms)));
         }
     }

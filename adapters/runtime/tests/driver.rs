@@ -76,7 +76,10 @@ impl Observer<NoSignal> for Keep {
 
 impl Keep {
     fn scalings(&self) -> usize {
-        let scales = |record: &&Record| matches!(&record.step, Step::Decide(decision) if decision.target().is_some());
+        let scales = |record: &&Record| match &record.step {
+            Step::Decide(decision) => decision.target().is_some(),
+            _ => false,
+        };
         self.records.iter().filter(scales).count()
     }
 
