@@ -2,169 +2,22 @@
 //!
 //! A setting is checked where it is made: newtypes have one fallible constructor, and
 //! [`ConfigBuilder::build`] checks each range and the relations between settings. A [`Config`]
-//! value is therefore always usable, and no other module re-checks it.
+//! value is therefore always usable, and no other module re-checks it. Each setting has its reader,
+//! its setter and its range here, so that one search finds them all.
 
-use alloc::string::String;
-use core::fmt;
-use core::ops::RangeInclusive;
+mod error;
+mod service;
+#[cfg(feature = "serde")]
+mod text;
+mod values;
+
 use core::time::Duration;
 
-/// Fewest and most replicas, both inclusive.
-///
-/// ```
-/// use planner_core::ReplicaBounds;
-///
-/// let bounds = ReplicaBounds::new(2, 10)?;
-/// assert_eq!(bounds.clamp(40), 10);
-/// assert_eq!(
-///     ReplicaBounds::new(9, 3).unwrap_err().to_string(),
-///     "max_replicas: 3 is below min_replicas 9; raise max_replicas or lower min_replicas"
-/// );
-/// # Ok::<(), planner_core::ConfigError>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "RawBounds"))]
-pub struct ReplicaBounds {
-    min: u32,
-    max: u32,
-}
-
-impl ReplicaBounds {
-    /// The most replicas that a configuration may allow.
-    pub const LIMIT: u32 = 100_000;
-
-    /// Bounds from `min` to `max`, both inclusive. `min` may be 0, `max` may not.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] when `max` is 0, below `min` or above [`ReplicaBounds::LIMIT`].
-    pub const fn new(min: u32, max: u32) -> Result<Self, ConfigError> {
-        if max == 0 || max > Self::LIMIT {
-            return Err(ConfigError::MaxReplicas { max });
-        }
-        if min > max {
-            return Err(ConfigError::BoundsReversed { min, max });
-        }
-        Ok(Self { min, max })
-    }
-
-    /// Fewest replicas.
-    pub const fn min(self) -> u32 {
-        self.min
-    }
-
-    /// Most replicas.
-    pub const fn max(self) -> u32 {
-        self.max
-    }
-
-    /// The nearest count within the bounds.
-    pub const fn clamp(self, replicas: u32) -> u32 {
-        if replicas < self.min {
-            self.min
-        } else if replicas > self.max {
-            self.max
-        } else {
-            replicas
-        }
-    }
-
-    /// Whether `replicas` is within the bounds.
-    pub const fn contain(self, replicas: u32) -> bool {
-        self.min <= replicas && replicas <= self.max
-    }
-}
-
-impl fmt::Display for ReplicaBounds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}..={}", self.min, self.max)
-    }
-}
-
+pub use error::ConfigError;
+pub use service::{ServiceId, ServiceIdError};
 #[cfg(feature = "serde")]
-#[derive(serde::Deserialize)]
-struct RawBounds {
-    min: u32,
-    max: u32,
-}
-
-#[cfg(feature = "serde")]
-impl TryFrom<RawBounds> for ReplicaBounds {
-    type Error = ConfigError;
-
-    fn try_from(raw: RawBounds) -> Result<Self, ConfigError> {
-        Self::new(raw.min, raw.max)
-    }
-}
-
-/// How far one direction may move within a period: the larger of a count and a percentage of the
-/// replicas at the period's beginning, rounded down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[expect(clippy::exhaustive_structs, reason = "a plain triple that people write out")]
-pub struct StepLimit {
-    /// At least this many replicas may be added or removed per period; 1 or more.
-    pub replicas: u32,
-    /// Percentage of the replicas at the beginning of the period, in `0..=10000`.
-    pub percent: u32,
-    /// The period; from 0 to one day. Zero limits each decision for itself.
-    #[cfg_attr(feature = "serde", serde(with = "nanos"))]
-    pub period: Duration,
-}
-
-/// When a latency counts as a breach, as near, and as idle.
-///
-/// The operator's values are part of the configuration; an advisor may only tighten them, see
-/// [`advice`](crate::advice).
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[expect(clippy::exhaustive_structs, reason = "a plain triple that advice and settings share")]
-pub struct Thresholds {
-    /// A p95 of this many baselines is a breach (`ALPHA_UP`); from 1.1 to 1000.
-    pub up_ratio: f64,
-    /// A p95 of at most this many baselines is near the baseline (`BETA_DOWN`); from 1 to 10.
-    pub down_ratio: f64,
-    /// A p95 this many σ above the baseline is a breach; from 1 to 1000.
-    pub up_z: f64,
-}
-
-/// How the advisor may be asked.
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[expect(clippy::exhaustive_structs, reason = "plain settings with a documented default")]
-pub struct AdviceConfig {
-    /// Least time between two calls: 60 s divided by `LLM_RPM`, so that half a call a minute fits.
-    /// From 10 ms to one day.
-    #[cfg_attr(feature = "serde", serde(with = "nanos"))]
-    pub period: Duration,
-    /// The answer must be there this long after the question; from 1 ms to one day.
-    #[cfg_attr(feature = "serde", serde(with = "nanos"))]
-    pub timeout: Duration,
-    /// Shortest and longest wait after a failed call.
-    #[cfg_attr(feature = "serde", serde(with = "nanos_range"))]
-    pub backoff: RangeInclusive<Duration>,
-    /// Ask again after this long even when nothing changed (`LLM_HEARTBEAT_SEC`).
-    #[cfg_attr(feature = "serde", serde(with = "nanos"))]
-    pub heartbeat: Duration,
-    /// How long advised thresholds stay in force.
-    #[cfg_attr(feature = "serde", serde(with = "nanos"))]
-    pub thresholds_ttl: Duration,
-}
-
-impl Default for AdviceConfig {
-    /// Two calls a minute, answered within 2.5 s, backing off from 10 s to 5 minutes, a heartbeat
-    /// each 5 minutes, thresholds in force for 5 minutes.
-    fn default() -> Self {
-        Self {
-            period: Duration::from_secs(30),
-            timeout: Duration::from_millis(2_500),
-            backoff: Duration::from_secs(10)..=Duration::from_secs(300),
-            heartbeat: Duration::from_secs(300),
-            thresholds_ttl: Duration::from_secs(300),
-        }
-    }
-}
+use text::nanos;
+pub use values::{AdviceConfig, ReplicaBounds, StepLimit, Thresholds};
 
 /// A complete and valid configuration. Built with [`Config::builder`].
 #[derive(Clone, Debug, PartialEq)]
@@ -376,7 +229,7 @@ impl Config {
     /// A 64-bit FNV-1a hash over every setting: equal configurations have equal fingerprints on
     /// every machine. A journal's header carries it.
     pub fn fingerprint(&self) -> u64 {
-        use core::fmt::Write as _;
+        use core::fmt::{self, Write as _};
 
         /// Hashes what is written to it.
         struct Fnv(u64);
@@ -463,7 +316,7 @@ setters! {
     cooldown_out: Duration;
     /// Least time from any scaling to a scale-in, up to one day; default 60 s.
     cooldown_in: Duration;
-    /// A scale-in goes no lower than the highest proposal of this long, up to one day; default 120 s.
+    /// A scale-in goes no lower than the highest proposal of this long, up to one day; 120 s.
     stabilisation_in: Duration;
     /// Most replicas added per period; default the larger of 4 and 100 % in 15 s.
     step_out: StepLimit;
@@ -494,7 +347,7 @@ impl ConfigBuilder {
     /// its value, the rule, and what to do.
     pub fn build(self) -> Result<Config, ConfigError> {
         let raw = self.raw;
-        ReplicaBounds::new(raw.bounds.min, raw.bounds.max)?;
+        ReplicaBounds::new(raw.bounds.min(), raw.bounds.max())?;
         check_ranges(&raw)?;
         check_spans(&raw)?;
         if raw.warmup_windows > raw.baseline_windows {
@@ -580,166 +433,4 @@ fn check_spans(raw: &RawConfig) -> Result<(), ConfigError> {
         }
     }
     Ok(())
-}
-
-/// Why a configuration was refused. Each message names setting, value, rule and remedy.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The shortest back-off is longer than the longest.
-    #[error("advice.backoff: starts at {min:?}, after its end {max:?}; swap them")]
-    BackoffReversed {
-        /// Shortest wait.
-        min: Duration,
-        /// Longest wait.
-        max: Duration,
-    },
-    /// Fewest replicas above most replicas.
-    #[error(
-        "max_replicas: {max} is below min_replicas {min}; raise max_replicas or lower min_replicas"
-    )]
-    BoundsReversed {
-        /// Fewest replicas.
-        min: u32,
-        /// Most replicas.
-        max: u32,
-    },
-    /// Most replicas of zero, or beyond what the planner counts.
-    #[error("max_replicas: {max} is not within 1..=100000; name the most replicas you can afford")]
-    MaxReplicas {
-        /// Most replicas.
-        max: u32,
-    },
-    /// A number outside its range.
-    #[error("{setting}: {value} is not within {min}..={max}; choose a value in that range")]
-    OutOfRange {
-        /// The setting's name.
-        setting: &'static str,
-        /// The value given.
-        value: f64,
-        /// Least value.
-        min: f64,
-        /// Largest value.
-        max: f64,
-    },
-    /// A span outside its range.
-    #[error("{setting}: {span:?} is not within {min:?}..={max:?}; choose a value in that range")]
-    SpanOutOfRange {
-        /// The setting's name.
-        setting: &'static str,
-        /// The span given.
-        span: Duration,
-        /// Shortest span.
-        min: Duration,
-        /// Longest span.
-        max: Duration,
-    },
-    /// A breach would begin inside the near-baseline band.
-    #[error("up_ratio: {up} is not above down_ratio {down}; lower down_ratio or raise up_ratio")]
-    ThresholdsReversed {
-        /// Breach ratio.
-        up: f64,
-        /// Near-baseline ratio.
-        down: f64,
-    },
-    /// The estimate would need more windows than the reference holds.
-    #[error(
-        "warmup_windows: {warmup} is above baseline_windows {baseline}; the baseline would never be warm"
-    )]
-    WarmupExceedsBaseline {
-        /// Windows that an estimate needs.
-        warmup: u32,
-        /// Windows that the reference holds.
-        baseline: u32,
-    },
-}
-
-/// A service's name: 1 to 63 of `a-z`, `0-9` and `-`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "String", into = "String"))]
-pub struct ServiceId(String);
-
-impl ServiceId {
-    /// The name, checked.
-    ///
-    /// # Errors
-    ///
-    /// [`ServiceIdError`] unless the name is 1 to 63 of `a-z`, `0-9` and `-`.
-    pub fn new(name: impl Into<String>) -> Result<Self, ServiceIdError> {
-        let name = name.into();
-        let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
-        if (1..=63).contains(&name.len()) && name.bytes().all(legal) {
-            return Ok(Self(name));
-        }
-        Err(ServiceIdError)
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for ServiceId {
-    type Error = ServiceIdError;
-
-    fn try_from(name: String) -> Result<Self, ServiceIdError> {
-        Self::new(name)
-    }
-}
-
-impl From<ServiceId> for String {
-    fn from(id: ServiceId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for ServiceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A name that cannot be a service's. The name itself is not repeated: it may come from anywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("service: not 1 to 63 of a-z, 0-9 and '-'; rename it")]
-#[non_exhaustive]
-pub struct ServiceIdError;
-
-/// Spans as whole nanoseconds, so that text keeps every bit.
-#[cfg(feature = "serde")]
-pub(crate) mod nanos {
-    use core::time::Duration;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(crate) fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        u64::try_from(span.as_nanos()).unwrap_or(u64::MAX).serialize(to)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        u64::deserialize(from).map(Duration::from_nanos)
-    }
-}
-
-#[cfg(feature = "serde")]
-mod nanos_range {
-    use core::ops::RangeInclusive;
-    use core::time::Duration;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(crate) fn serialize<S: Serializer>(
-        range: &RangeInclusive<Duration>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        let end = |span: &Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        (end(range.start()), end(range.end())).serialize(to)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<RangeInclusive<Duration>, D::Error> {
-        let (start, end) = <(u64, u64)>::deserialize(from)?;
-        Ok(Duration::from_nanos(start)..=Duration::from_nanos(end))
-    }
 }

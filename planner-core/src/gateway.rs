@@ -156,7 +156,7 @@ impl Gateway {
         let period = config.period.clamp(Duration::from_nanos(1), PERIOD_MAX);
         let quota = Quota::with_period(period)
             .unwrap_or_else(|| Quota::per_second(core::num::NonZeroU32::MIN));
-        // The clock shows the origin while the limiter is built, so the bucket's number is absolute.
+        // The clock shows the origin while the limiter is built: the bucket's number is absolute.
         let limiter = RateLimiter::new(quota, bucket.clone(), SteppedClock::default());
         Self {
             limiter,

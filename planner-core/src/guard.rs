@@ -91,8 +91,13 @@ impl Ailment {
 
     /// Whether something is better, or the load is another, than `before`.
     fn differs_from(&self, before: &Self) -> bool {
-        let fell = |then: Option<f64>, now: Option<f64>| matches!((then, now), (Some(then), Some(now)) if now < then * (1.0 - EFFECT_SHARE));
-        let rose = |then: Option<f64>, now: Option<f64>| matches!((then, now), (Some(then), Some(now)) if now > then * (1.0 + EFFECT_SHARE));
+        let both = |then: Option<f64>, now: Option<f64>| then.zip(now);
+        let fell = |then, now| {
+            both(then, now).is_some_and(|(then, now)| now < then * (1.0 - EFFECT_SHARE))
+        };
+        let rose = |then, now| {
+            both(then, now).is_some_and(|(then, now)| now > then * (1.0 + EFFECT_SHARE))
+        };
         fell(before.p95_ms, self.p95_ms)
             || fell(before.error_share, self.error_share)
             || rose(before.arrivals_per_s, self.arrivals_per_s)

@@ -4,128 +4,19 @@
 //! unknown is absent, never zero. This module does not judge load or health: that is
 //! [`signal`](crate::signal)'s business.
 
-use core::fmt;
+mod error;
+mod latency;
+mod quality;
+
 use core::time::Duration;
+
+pub use error::WindowError;
+pub use latency::{Latencies, Latency};
+pub use quality::{Doubt, Quality};
 
 use crate::Timestamp;
 use crate::config::Config;
 use crate::stats::percentile;
-
-/// A latency in milliseconds: finite and not negative.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "f64", into = "f64"))]
-pub struct Latency(f64);
-
-impl Latency {
-    /// The largest latency taken from outside: a little under 28 hours.
-    pub const MAX_MS: f64 = 1e8;
-
-    /// The smallest latency that is told from zero: a picosecond.
-    const MIN_MS: f64 = 1e-9;
-
-    /// A latency of `millis` milliseconds; `None` unless it is in `0..=1e8`. Minus zero, and what
-    /// is below a picosecond, is zero.
-    pub fn from_millis(millis: f64) -> Option<Self> {
-        let told = if millis < Self::MIN_MS { 0.0 } else { millis };
-        (0.0..=Self::MAX_MS).contains(&millis).then_some(Self(told))
-    }
-
-    /// Milliseconds.
-    pub const fn as_millis(self) -> f64 {
-        self.0
-    }
-}
-
-impl TryFrom<f64> for Latency {
-    type Error = WindowError;
-
-    fn try_from(millis: f64) -> Result<Self, WindowError> {
-        Self::from_millis(millis).ok_or(WindowError::OutOfRange {
-            field: "latency",
-            value: millis,
-            rule: "a finite number of milliseconds from 0 to 1e8",
-        })
-    }
-}
-
-impl From<Latency> for f64 {
-    fn from(latency: Latency) -> Self {
-        latency.0
-    }
-}
-
-impl fmt::Display for Latency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1} ms", self.0)
-    }
-}
-
-/// Latencies of the *successful* requests of one window.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(from = "RawLatencies"))]
-#[non_exhaustive]
-pub struct Latencies {
-    /// 95th percentile.
-    pub p95: Latency,
-    /// Lower end of the p95's confidence interval, as far as the samples allow one.
-    pub p95_low: Option<Latency>,
-    /// Upper end of the p95's confidence interval.
-    pub p95_high: Option<Latency>,
-    /// Median.
-    pub p50: Option<Latency>,
-    /// Mean.
-    pub avg: Option<Latency>,
-}
-
-impl Latencies {
-    /// Latencies of which only the 95th percentile is known.
-    pub const fn from_p95(p95: Latency) -> Self {
-        Self { p95, p95_low: None, p95_high: None, p50: None, avg: None }
-    }
-
-    /// Adds the confidence interval of the p95. An end on the wrong side of the p95 is moved to it.
-    #[must_use]
-    pub fn with_p95_interval(mut self, low: Option<Latency>, high: Option<Latency>) -> Self {
-        self.p95_low = low.map(|low| if low > self.p95 { self.p95 } else { low });
-        self.p95_high = high.map(|high| if high < self.p95 { self.p95 } else { high });
-        self
-    }
-
-    /// Adds median and mean.
-    #[must_use]
-    pub const fn with_p50_and_avg(mut self, p50: Option<Latency>, avg: Option<Latency>) -> Self {
-        self.p50 = p50;
-        self.avg = avg;
-        self
-    }
-
-    /// The least p95 that the samples support: the interval's lower end, or the p95 itself.
-    pub fn p95_at_least(&self) -> Latency {
-        self.p95_low.unwrap_or(self.p95)
-    }
-}
-
-/// Latencies as they come from a file: the interval may be on the wrong side.
-#[cfg(feature = "serde")]
-#[derive(serde::Deserialize)]
-struct RawLatencies {
-    p95: Latency,
-    p95_low: Option<Latency>,
-    p95_high: Option<Latency>,
-    p50: Option<Latency>,
-    avg: Option<Latency>,
-}
-
-#[cfg(feature = "serde")]
-impl From<RawLatencies> for Latencies {
-    fn from(raw: RawLatencies) -> Self {
-        Self::from_p95(raw.p95)
-            .with_p95_interval(raw.p95_low, raw.p95_high)
-            .with_p50_and_avg(raw.p50, raw.avg)
-    }
-}
 
 /// What a load balancer or a meter knows of the real traffic of one window.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -266,11 +157,11 @@ impl Window {
         let mut builder = Self::builder(end.as_nanos(), start, end)
             .outcomes(ok.saturating_add(failed), 0, failed)
             .ready(ready);
-        if let (Some(p95), Some(p50)) = (percentile(&sorted, 0.95), percentile(&sorted, 0.5)) {
+        let at = |share| percentile(&sorted, share).and_then(Latency::from_millis);
+        if let (Some(p95), Some(p50)) = (at(0.95), at(0.5)) {
             let avg = sorted.iter().sum::<f64>() / sorted.len() as f64;
             builder = builder.latencies(
-                Latencies::from_p95(Latency(p95))
-                    .with_p50_and_avg(Some(Latency(p50)), Latency::from_millis(avg)),
+                Latencies::from_p95(p95).with_p50_and_avg(Some(p50), Latency::from_millis(avg)),
             );
         }
         builder.build()
@@ -461,118 +352,5 @@ impl TryFrom<RawWindow> for Window {
             cpu_share: raw.cpu_share,
         };
         builder.build()
-    }
-}
-
-/// Why a window was refused. Each message names what, its value and the rule.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WindowError {
-    /// Latencies were given although no request succeeded.
-    #[error("latencies: given without a success; leave them out when every request failed")]
-    LatencyWithoutSuccess,
-    /// More errors than samples.
-    #[error(
-        "samples: {samples} is fewer than the {errors} errors among them; count each request once"
-    )]
-    MoreErrorsThanSamples {
-        /// Timeouts and failures together.
-        errors: u64,
-        /// All measured outcomes.
-        samples: u32,
-    },
-    /// A number outside its range.
-    #[error("{field}: {value} is not {rule}; leave the field out when it is unknown")]
-    OutOfRange {
-        /// The field's name.
-        field: &'static str,
-        /// The value that came in.
-        value: f64,
-        /// What it has to be.
-        rule: &'static str,
-    },
-    /// The window ends before it starts.
-    #[error("end: {end} is before the start {start}; swap them or fix the clock")]
-    Reversed {
-        /// Start of the window.
-        start: Timestamp,
-        /// End of the window.
-        end: Timestamp,
-    },
-}
-
-/// Whether a window may justify a scale-in and teach the baseline.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-#[expect(clippy::exhaustive_enums, reason = "trust is a yes or a no with its reason, for good")]
-pub enum Quality {
-    /// The window cannot carry a scale-in, for this reason.
-    Doubtful(Doubt),
-    /// The window can be taken at its word.
-    Trusted,
-}
-
-impl Quality {
-    /// Whether the window can be taken at its word.
-    pub const fn is_trusted(&self) -> bool {
-        matches!(self, Self::Trusted)
-    }
-}
-
-/// Why a window cannot be taken at its word.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum Doubt {
-    /// The window ends in the future: its clock is not the planner's.
-    Ahead {
-        /// By how much.
-        by: Duration,
-    },
-    /// The source cannot say how many replicas are ready.
-    ReplicasUnknown,
-    /// No request was seen at all: that may be calm, and may be a blind source.
-    Silent,
-    /// The window is too old.
-    Stale {
-        /// How old it is.
-        age: Duration,
-        /// How old it may be.
-        max: Duration,
-    },
-    /// Too few samples for a percentile.
-    TooFewSamples {
-        /// Samples in the window.
-        samples: u32,
-        /// Samples needed.
-        needed: u32,
-    },
-    /// The source was cut short.
-    Truncated {
-        /// Share of the planned measurements that were made.
-        coverage: f64,
-        /// Share needed.
-        min: f64,
-    },
-}
-
-impl fmt::Display for Doubt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ahead { by } => write!(f, "window {:.1} s ahead", by.as_secs_f64()),
-            Self::ReplicasUnknown => write!(f, "ready replicas unknown"),
-            Self::Silent => write!(f, "no request seen"),
-            Self::Stale { age, max } => {
-                write!(f, "window {:.1} s old, limit {:.1} s", age.as_secs_f64(), max.as_secs_f64())
-            }
-            Self::TooFewSamples { samples, needed } => {
-                write!(f, "{samples} samples, {needed} needed")
-            }
-            Self::Truncated { coverage, min } => {
-                write!(f, "{:.0} % measured, {:.0} % needed", coverage * 100.0, min * 100.0)
-            }
-        }
     }
 }

@@ -237,7 +237,8 @@ proptest! {
             let Some(current) = decision.derivation.current else { return };
             if !bounds.contain(current) {
                 let target = decision.target().unwrap_or(current);
-                let closer = if current < bounds.min() { target > current } else { target < current };
+                let up = current < bounds.min();
+                let closer = if up { target > current } else { target < current };
                 let limited = current > bounds.max();
                 assert!(closer || limited && target == current, "{decision} within {bounds}");
             }
@@ -256,7 +257,8 @@ proptest! {
                 || argument.signal.failing
                 || argument.signal.breach.is_some()
                 || argument.estimate.is_none();
-            if let (true, Some(target), Some(current)) = (hurts, decision.target(), argument.current)
+            let (target, current) = (decision.target(), argument.current);
+            if let (true, Some(target), Some(current)) = (hurts, target, current)
                 && bounds.contain(current)
             {
                 assert!(target >= current, "{decision}\n{argument}");

@@ -1,0 +1,203 @@
+//! What a replica carries: learned from windows, and turned into counts.
+//!
+//! Rates are counts of arrivals, so their noise is Poisson: a short look needs a stronger signal.
+
+use super::{HeuristicState, View};
+use crate::signal::Breach;
+use crate::telemetry::Traffic;
+
+/// Windows over which the arrival rate is averaged to find busy replicas, and to prove a load.
+pub(super) const RATE_WINDOWS: usize = 5;
+/// Windows over which it is averaged before a projection onto fewer replicas.
+const PROJECTION_WINDOWS: usize = 10;
+/// What is left of the learned capacity after a window that was used up at less: a service that
+/// became slower is believed step by step.
+const CAPACITY_DECAY: f64 = 0.98;
+/// Window counts whose mean may show that the capacity is used up, each with the Poisson standard
+/// deviations that it must do so by: a shorter look needs a stronger signal.
+const BUSY_LOOKS: [(usize, f64); 3] = [(1, 2.5), (3, 1.5), (RATE_WINDOWS, 1.0)];
+/// Share of the learned capacity from which the replicas are busy.
+const BUSY_SHARE: f64 = 0.9;
+/// Most of the learned capacity that a load carried before is trusted again at; below
+/// [`BUSY_SHARE`], so that what is scaled in is not busy at once.
+const PROOF_SHARE: f64 = 0.88;
+/// Poisson standard deviations that a projection onto fewer replicas adds to the mean.
+const PROJECTION_SIGMAS: f64 = 2.0;
+/// Load from which a learned floor applies, as a share of the load it was learned at.
+const FLOOR_LOAD_SHARE: f64 = 0.9;
+/// Most replicas that arithmetic may ask for; the bounds are the guards' business.
+pub(super) const REPLICAS_MAX: f64 = 1e6;
+
+/// One window's load.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Load {
+    seconds: f64,
+    arrivals_per_s: f64,
+    ready: u32,
+    /// All of `ready` served the whole window, within the band.
+    steady_and_near: bool,
+}
+
+/// Learns what a replica carries.
+pub(super) fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
+    let Some(load) = view.load() else {
+        state.recent.clear();
+        return;
+    };
+    let steady = state.recent.back().is_none_or(|last| last.ready == load.ready)
+        && view.pending() == 0
+        && (view.settled_windows > 1 || state.recent.is_empty())
+        && view.quality.is_trusted()
+        && !view.signal.failing;
+    let load = Load { steady_and_near: steady && view.signal.near, ..load };
+    let completions_per_s = view.window.traffic.and_then(|traffic| traffic.completions_per_s);
+    if let (true, Some(completions_per_s)) = (steady, completions_per_s) {
+        let per_replica_per_s = completions_per_s / f64::from(load.ready.max(1));
+        let hurts_by_load = matches!(
+            view.signal.breach,
+            Some(
+                Breach::Saturation { .. }
+                    | Breach::Timeouts { .. }
+                    | Breach::Ratio { .. }
+                    | Breach::Deviation { .. }
+            )
+        );
+        // Whatever was carried is no more than the capacity; a breach shows that it is no less.
+        let kept = if hurts_by_load { CAPACITY_DECAY } else { 1.0 };
+        state.throughput_per_s = (state.throughput_per_s * kept).max(per_replica_per_s);
+        state.used_up |= hurts_by_load;
+    }
+    while state.recent.len() >= PROJECTION_WINDOWS {
+        state.recent.pop_front();
+    }
+    state.recent.push_back(load);
+    let latest = || state.recent.iter().rev().take(RATE_WINDOWS);
+    let proven = latest().count() == RATE_WINDOWS
+        && latest().all(|past| past.steady_and_near && past.ready == load.ready);
+    if proven && let Some((mean, _)) = mean_per_s(latest()) {
+        let per_replica_per_s = mean / f64::from(load.ready.max(1));
+        state.proven_per_s = state.proven_per_s.max(per_replica_per_s);
+    }
+}
+
+impl HeuristicState {
+    /// Requests per second that one replica can answer; `None` until one was used up.
+    pub(super) fn capacity_per_s(&self) -> Option<f64> {
+        (self.used_up && self.throughput_per_s > 0.0).then_some(self.throughput_per_s)
+    }
+
+    /// Mean arrivals per second over the last `windows`, the present one included, and the
+    /// seconds that it is a mean over.
+    pub(super) fn mean_per_s(&self, windows: usize, present: Option<Load>) -> Option<(f64, f64)> {
+        let present = present?;
+        let past = self.recent.iter().rev().take(windows.saturating_sub(1));
+        mean_per_s(past.chain(core::iter::once(&present)))
+    }
+
+    /// Replicas that the learned capacity asks for, when the current ones are surely busy.
+    pub(super) fn busy_replicas(&self, view: &View<'_>) -> Option<u32> {
+        let capacity = self.capacity_per_s()?;
+        let limit_per_s = BUSY_SHARE * capacity * f64::from(view.current);
+        let surely_per_s = self.surely_per_s(view)?;
+        let per_replica_per_s = view.config.target_utilisation() * capacity;
+        let needed = replicas_for(surely_per_s, per_replica_per_s);
+        (surely_per_s > limit_per_s).then(|| needed.max(view.current.saturating_add(1)))
+    }
+
+    /// Arrivals per second that are no noise of counting, over any of the looks.
+    pub(super) fn surely_per_s(&self, view: &View<'_>) -> Option<f64> {
+        let mut surely_per_s = 0.0_f64;
+        for (windows, sigmas) in BUSY_LOOKS {
+            let (mean, seconds) = self.mean_per_s(windows, view.load())?;
+            surely_per_s = surely_per_s.max(mean - sigmas * poisson_sigma(mean, seconds));
+        }
+        Some(surely_per_s)
+    }
+
+    /// Replicas that are enough for the present load by what a replica has carried, and what it is
+    /// trusted with.
+    pub(super) fn projected_replicas(&self, view: &View<'_>) -> Option<(u32, f64)> {
+        let (mean, seconds) = self.mean_per_s(PROJECTION_WINDOWS, view.load())?;
+        // The mean of a rising load lags behind it.
+        let mean = mean.max(self.surely_per_s(view)?);
+        let trusted =
+            self.capacity_per_s().map_or(f64::INFINITY, |capacity| PROOF_SHARE * capacity);
+        let proven_per_s = self.proven_per_s.min(trusted);
+        let by_proof =
+            (proven_per_s > 0.0).then(|| (replicas_for(mean, proven_per_s), proven_per_s));
+        let by_capacity = self.capacity_per_s().map(|capacity| {
+            let limit_per_s = view.config.target_utilisation() * capacity;
+            let surely = mean + PROJECTION_SIGMAS * poisson_sigma(mean, seconds);
+            (replicas_for(surely, limit_per_s), limit_per_s)
+        });
+        match (by_proof, by_capacity) {
+            (Some(proof), Some(capacity)) => {
+                Some(if proof.0 < capacity.0 { proof } else { capacity })
+            }
+            (proof, capacity) => proof.or(capacity),
+        }
+    }
+
+    /// The least count that was enough at a load like this, while that is remembered.
+    pub(super) fn floor_replicas(&self, view: &View<'_>) -> Option<u32> {
+        let floor = self.floor.filter(|floor| view.now < floor.until)?;
+        let lighter = match (floor.arrivals_per_s, self.mean_per_s(RATE_WINDOWS, view.load())) {
+            (Some(learned_at), Some((mean, _))) => mean < FLOOR_LOAD_SHARE * learned_at,
+            _ => false,
+        };
+        (!lighter).then_some(floor.replicas)
+    }
+}
+
+impl View<'_> {
+    /// The load of the window, where it is known.
+    pub(super) fn load(&self) -> Option<Load> {
+        let Traffic { arrivals_per_s, .. } = self.window.traffic?;
+        let seconds = self.window.length().as_secs_f64();
+        (seconds > 0.0).then_some(Load {
+            seconds,
+            arrivals_per_s,
+            ready: self.ready,
+            steady_and_near: false,
+        })
+    }
+
+    /// Whether the p95 is outside the near-baseline band.
+    pub(super) fn strays(&self) -> bool {
+        self.window.latencies.is_some() && !self.signal.near
+    }
+
+    /// Whether the p95 is outside the band even at the lower end of its confidence interval.
+    pub(super) fn strays_certainly(&self) -> bool {
+        let (Some(estimate), Some(latencies)) = (self.estimate, self.window.latencies) else {
+            return false;
+        };
+        let band_ms = estimate.band_high_ms(self.config, self.thresholds);
+        latencies.p95_at_least().as_millis() > band_ms
+    }
+}
+
+/// Mean arrivals per second, weighted by length, and the total length in seconds.
+pub(super) fn mean_per_s<'a>(loads: impl Iterator<Item = &'a Load>) -> Option<(f64, f64)> {
+    let (mut requests, mut seconds) = (0.0, 0.0);
+    for load in loads {
+        requests += load.arrivals_per_s * load.seconds;
+        seconds += load.seconds;
+    }
+    (seconds > 0.0).then(|| (requests / seconds, seconds))
+}
+
+/// Standard deviation of a rate that was counted over `seconds`.
+pub(super) fn poisson_sigma(mean_per_s: f64, seconds: f64) -> f64 {
+    libm::sqrt(mean_per_s / seconds)
+}
+
+/// The least count at which each carries at most `limit`.
+pub(super) fn replicas_for(load: f64, limit: f64) -> u32 {
+    // A limit of zero gives infinity, which the minimum bounds; what is no number asks for none.
+    let exact = if load > 0.0 { libm::ceil(load / limit).min(REPLICAS_MAX) } else { 0.0 };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1e6")]
+    let replicas = exact as u32;
+    replicas
+}
