@@ -22,7 +22,7 @@ pub enum Event<S = NoSignal> {
     Settle(DecisionId, Outcome),
     /// An observation of the policy's own kind.
     Signal(S),
-    /// Time passed. Useful at [`Planner::next_wake`], harmless earlier.
+    /// Time passed. Useful at [`Planner::next_wake`](crate::Planner::next_wake), harmless earlier.
     Wake,
 }
 
