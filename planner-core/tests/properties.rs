@@ -13,6 +13,7 @@ use planner_core::{
     StepLimit, Thresholds, Timestamp, Traffic, Window,
 };
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 
 /// One thing that happens, before times and numbers are known.
 #[derive(Clone, Debug)]
@@ -211,7 +212,12 @@ fn decision(step: &Step) -> Option<&Decision> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        // A case that failed once is kept beside this file, and tried first from then on.
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn every_target_is_within_bounds_or_on_the_way_there(

@@ -1,6 +1,6 @@
 //! The proof of concept's heuristic, as it was: the second policy, and the one to beat.
 //!
-//! Its arithmetic is kept to the bit, its defects included (`design` of this project lists them):
+//! Its arithmetic is kept to the bit, its defects included:
 //! one step at a time, deviation without a floor, "near" taken for "idle". It runs behind the same
 //! guards as every policy, which is what makes it safe to run at all.
 
