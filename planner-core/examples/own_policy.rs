@@ -25,10 +25,10 @@ impl Policy for PerForty {
         0
     }
     fn propose(&self, view: &View<'_>, _highest: &u32) -> Proposal {
-        let Some(traffic) = view.window.traffic else {
+        let Some(traffic) = view.window.traffic() else {
             return Proposal::exactly(view.current).because(Reason::Warmup);
         };
-        let wanted = (1..=1_000).find(|count| f64::from(*count) * 40.0 >= traffic.arrivals_per_s);
+        let wanted = (1..=1_000).find(|count| f64::from(*count) * 40.0 >= traffic.arrivals_per_s());
         Proposal::exactly(wanted.unwrap_or(1_000)).because(Reason::Rule(1))
     }
     fn learn(&self, _view: &View<'_>, target: u32, highest: &mut u32) {

@@ -227,10 +227,10 @@ impl fmt::Display for Reason {
 ///     }
 ///     fn initial_state(&self) {}
 ///     fn propose(&self, view: &View<'_>, (): &()) -> Proposal {
-///         let Some(traffic) = view.window.traffic else {
+///         let Some(traffic) = view.window.traffic() else {
 ///             return Proposal::exactly(view.current).because(Reason::Warmup);
 ///         };
-///         let replicas = (traffic.arrivals_per_s / 10.0).min(1e6) as u32 + 1;
+///         let replicas = (traffic.arrivals_per_s() / 10.0).min(1e6) as u32 + 1;
 ///         Proposal::exactly(replicas)
 ///     }
 /// }

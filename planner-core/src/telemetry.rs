@@ -4,12 +4,16 @@
 //! unknown is absent, never zero. This module does not judge load or health: that is
 //! [`signal`](crate::signal)'s business.
 
+mod builder;
 mod error;
 mod latency;
 mod quality;
 
 use core::time::Duration;
 
+#[cfg(feature = "serde")]
+use builder::RawWindow;
+pub use builder::WindowBuilder;
 pub use error::WindowError;
 pub use latency::{Latencies, Latency};
 pub use quality::{Doubt, Quality};
@@ -23,12 +27,9 @@ use crate::stats::percentile;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Traffic {
-    /// Requests that arrived, per second.
-    pub arrivals_per_s: f64,
-    /// Requests that were answered, per second, where it is counted.
-    pub completions_per_s: Option<f64>,
-    /// Requests under way (queued ones included) at the end of the window.
-    pub in_flight: Option<u32>,
+    pub(crate) arrivals_per_s: f64,
+    pub(crate) completions_per_s: Option<f64>,
+    pub(crate) in_flight: Option<u32>,
 }
 
 impl Traffic {
@@ -43,6 +44,21 @@ impl Traffic {
     pub fn arriving(arrivals_per_s: f64) -> Result<Self, WindowError> {
         let arrivals_per_s = rate("arrivals_per_s", arrivals_per_s)?;
         Ok(Self { arrivals_per_s, completions_per_s: None, in_flight: None })
+    }
+
+    /// Requests that arrived, per second.
+    pub const fn arrivals_per_s(&self) -> f64 {
+        self.arrivals_per_s
+    }
+
+    /// Requests that were answered, per second, where it is counted.
+    pub const fn completions_per_s(&self) -> Option<f64> {
+        self.completions_per_s
+    }
+
+    /// Requests under way (queued ones included) at the end of the window.
+    pub const fn in_flight(&self) -> Option<u32> {
+        self.in_flight
     }
 
     /// Adds the completion rate.
@@ -79,32 +95,18 @@ fn rate(field: &'static str, value: f64) -> Result<f64, WindowError> {
 #[cfg_attr(feature = "serde", serde(try_from = "RawWindow"))]
 #[non_exhaustive]
 pub struct Window {
-    /// Number of the window; rises with every window of a source. A repeated or older number is
-    /// ignored by the planner.
-    pub seq: u64,
-    /// When measuring began.
-    pub start: Timestamp,
-    /// When measuring ended.
-    pub end: Timestamp,
-    /// Requests with a measured outcome: successes, timeouts and failures.
-    pub samples: u32,
-    /// Of these, how many ran into their deadline.
-    pub timeouts: u32,
-    /// Of these, how many failed otherwise (refused, reset, status 500 and above).
-    pub failures: u32,
-    /// Measured outcomes as a share of all that should have been measured; below 1 when a source
-    /// was cut short. Absent when the source cannot tell.
-    pub coverage: Option<f64>,
-    /// Latencies of the successes; absent when there was none.
-    pub latencies: Option<Latencies>,
-    /// Replicas that serve; absent when the source cannot know.
-    pub ready: Option<u32>,
-    /// Replicas on their way to serve; absent when the source cannot know.
-    pub starting: Option<u32>,
-    /// Real traffic, where it is known.
-    pub traffic: Option<Traffic>,
-    /// CPU use as a share of what the ready replicas may use, where it is known.
-    pub cpu_share: Option<f64>,
+    pub(crate) seq: u64,
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
+    pub(crate) samples: u32,
+    pub(crate) timeouts: u32,
+    pub(crate) failures: u32,
+    pub(crate) coverage: Option<f64>,
+    pub(crate) latencies: Option<Latencies>,
+    pub(crate) ready: Option<u32>,
+    pub(crate) starting: Option<u32>,
+    pub(crate) traffic: Option<Traffic>,
+    pub(crate) cpu_share: Option<f64>,
 }
 
 impl Window {
@@ -167,6 +169,68 @@ impl Window {
         builder.build()
     }
 
+    /// Number of the window; rises with every window of a source. A repeated or older number is
+    /// ignored by the planner.
+    pub const fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// When measuring began.
+    pub const fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// When measuring ended.
+    pub const fn end(&self) -> Timestamp {
+        self.end
+    }
+
+    /// Requests with a measured outcome: successes, timeouts and failures.
+    pub const fn samples(&self) -> u32 {
+        self.samples
+    }
+
+    /// Of these, how many ran into their deadline.
+    pub const fn timeouts(&self) -> u32 {
+        self.timeouts
+    }
+
+    /// Of these, how many failed otherwise (refused, reset, status 500 and above).
+    pub const fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Measured outcomes as a share of all that should have been measured; below 1 when a source
+    /// was cut short. Absent when the source cannot tell.
+    pub const fn coverage(&self) -> Option<f64> {
+        self.coverage
+    }
+
+    /// Latencies of the successes; absent when there was none.
+    pub const fn latencies(&self) -> Option<Latencies> {
+        self.latencies
+    }
+
+    /// Replicas that serve; absent when the source cannot know.
+    pub const fn ready(&self) -> Option<u32> {
+        self.ready
+    }
+
+    /// Replicas on their way to serve; absent when the source cannot know.
+    pub const fn starting(&self) -> Option<u32> {
+        self.starting
+    }
+
+    /// Real traffic, where it is known.
+    pub const fn traffic(&self) -> Option<Traffic> {
+        self.traffic
+    }
+
+    /// CPU use as a share of what the ready replicas may use, where it is known.
+    pub const fn cpu_share(&self) -> Option<f64> {
+        self.cpu_share
+    }
+
     /// How long the window measured.
     pub const fn length(&self) -> Duration {
         self.end.saturating_since(self.start)
@@ -219,138 +283,5 @@ impl Window {
             return Quality::Doubtful(Doubt::Silent);
         }
         Quality::Trusted
-    }
-}
-
-/// Builds a [`Window`]; relations between the fields are checked by [`WindowBuilder::build`].
-#[derive(Clone, Debug)]
-#[must_use = "a builder does nothing until `build` is called"]
-pub struct WindowBuilder {
-    window: Window,
-}
-
-impl WindowBuilder {
-    /// Measured outcomes: all of them, and how many of them were timeouts and other failures.
-    pub const fn outcomes(mut self, samples: u32, timeouts: u32, failures: u32) -> Self {
-        self.window.samples = samples;
-        self.window.timeouts = timeouts;
-        self.window.failures = failures;
-        self
-    }
-
-    /// Latencies of the successes.
-    pub const fn latencies(mut self, latencies: Latencies) -> Self {
-        self.window.latencies = Some(latencies);
-        self
-    }
-
-    /// Share of the planned measurements that were made.
-    pub const fn coverage(mut self, coverage: f64) -> Self {
-        self.window.coverage = Some(coverage);
-        self
-    }
-
-    /// Replicas that serve.
-    pub const fn ready(mut self, ready: u32) -> Self {
-        self.window.ready = Some(ready);
-        self
-    }
-
-    /// Replicas on their way to serve.
-    pub const fn starting(mut self, starting: u32) -> Self {
-        self.window.starting = Some(starting);
-        self
-    }
-
-    /// Real traffic.
-    pub const fn traffic(mut self, traffic: Traffic) -> Self {
-        self.window.traffic = Some(traffic);
-        self
-    }
-
-    /// CPU use of the ready replicas as a share of what they may use.
-    pub const fn cpu_share(mut self, share: f64) -> Self {
-        self.window.cpu_share = Some(share);
-        self
-    }
-
-    /// The window.
-    ///
-    /// # Errors
-    ///
-    /// [`WindowError`] names the field, its value and the rule that it breaks.
-    pub fn build(self) -> Result<Window, WindowError> {
-        let window = self.window;
-        if window.end < window.start {
-            return Err(WindowError::Reversed { start: window.start, end: window.end });
-        }
-        let errors = u64::from(window.timeouts) + u64::from(window.failures);
-        if errors > u64::from(window.samples) {
-            return Err(WindowError::MoreErrorsThanSamples { errors, samples: window.samples });
-        }
-        if window.latencies.is_some() && window.successes() == 0 {
-            return Err(WindowError::LatencyWithoutSuccess);
-        }
-        for (field, count) in [("ready", window.ready), ("starting", window.starting)] {
-            if let Some(count) = count.filter(|count| *count > Window::MAX_REPLICAS) {
-                let value = f64::from(count);
-                return Err(WindowError::OutOfRange { field, value, rule: "at most 1000000" });
-            }
-        }
-        if let Some(value) = window.coverage.filter(|share| !(0.0..=1.0).contains(share)) {
-            let rule = "a share from 0 to 1";
-            return Err(WindowError::OutOfRange { field: "coverage", value, rule });
-        }
-        if let Some(value) = window.cpu_share.filter(|share| !(0.0..=100.0).contains(share)) {
-            let rule = "a share from 0 to 100";
-            return Err(WindowError::OutOfRange { field: "cpu_share", value, rule });
-        }
-        if let Some(traffic) = window.traffic {
-            rate("arrivals_per_s", traffic.arrivals_per_s)?;
-            rate("completions_per_s", traffic.completions_per_s.unwrap_or(0.0))?;
-        }
-        Ok(window)
-    }
-}
-
-/// The fields of a window as they come from a file, before they are checked.
-#[cfg(feature = "serde")]
-#[derive(serde::Deserialize)]
-struct RawWindow {
-    seq: u64,
-    start: Timestamp,
-    end: Timestamp,
-    samples: u32,
-    timeouts: u32,
-    failures: u32,
-    coverage: Option<f64>,
-    latencies: Option<Latencies>,
-    ready: Option<u32>,
-    starting: Option<u32>,
-    traffic: Option<Traffic>,
-    cpu_share: Option<f64>,
-}
-
-#[cfg(feature = "serde")]
-impl TryFrom<RawWindow> for Window {
-    type Error = WindowError;
-
-    fn try_from(raw: RawWindow) -> Result<Self, WindowError> {
-        let mut builder = Self::builder(raw.seq, raw.start, raw.end);
-        builder.window = Self {
-            seq: raw.seq,
-            start: raw.start,
-            end: raw.end,
-            samples: raw.samples,
-            timeouts: raw.timeouts,
-            failures: raw.failures,
-            coverage: raw.coverage,
-            latencies: raw.latencies,
-            ready: raw.ready,
-            starting: raw.starting,
-            traffic: raw.traffic,
-            cpu_share: raw.cpu_share,
-        };
-        builder.build()
     }
 }

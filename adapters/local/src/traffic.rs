@@ -148,10 +148,10 @@ mod tests {
         let sample =
             TrafficSample { arrivals: 10, failures: 3, timeouts: 2, ..TrafficSample::default() };
         let window = made(sample, None);
-        assert_eq!((window.samples, window.failures, window.timeouts), (5, 3, 2));
-        assert_eq!(window.latencies, None);
-        assert_eq!((window.ready, window.starting), (None, None));
-        assert_eq!(window.traffic.expect("traffic").arrivals_per_s, 5.0);
+        assert_eq!((window.samples(), window.failures(), window.timeouts()), (5, 3, 2));
+        assert_eq!(window.latencies(), None);
+        assert_eq!((window.ready(), window.starting()), (None, None));
+        assert_eq!(window.traffic().expect("traffic").arrivals_per_s(), 5.0);
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
             timeouts: u64::from(u32::MAX) + 7,
             ..TrafficSample::default()
         };
-        assert_eq!(made(sample, None).samples, u32::MAX);
+        assert_eq!(made(sample, None).samples(), u32::MAX);
     }
 
     #[test]
@@ -172,9 +172,9 @@ mod tests {
         }
         let counts = ReplicaCounts { ready: 3, starting: 1, draining: 9 };
         let window = made(sample, Some(counts));
-        assert_eq!((window.samples, window.coverage), (4, Some(0.75)));
-        assert_eq!((window.ready, window.starting), (Some(3), Some(1)));
-        assert!(window.latencies.is_some());
+        assert_eq!((window.samples(), window.coverage()), (4, Some(0.75)));
+        assert_eq!((window.ready(), window.starting()), (Some(3), Some(1)));
+        assert!(window.latencies().is_some());
         assert!(!window.is_census());
     }
 }

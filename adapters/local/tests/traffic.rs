@@ -47,10 +47,10 @@ async fn replicas_that_nobody_knows_are_absent_and_a_quiet_window_has_no_latenci
     let fleet = Arc::new(Fleet(None));
     let source = TrafficSource::new(balancer(), fleet, Instant::now(), WINDOW);
     let window = source.expect("valid").next_window().await.expect("a window");
-    assert_eq!((window.ready, window.starting), (None, None));
-    assert_eq!((window.samples, window.latencies), (0, None));
-    let traffic = window.traffic.expect("known");
-    assert_eq!((traffic.arrivals_per_s, traffic.in_flight), (0.0, Some(0)));
+    assert_eq!((window.ready(), window.starting()), (None, None));
+    assert_eq!((window.samples(), window.latencies()), (0, None));
+    let traffic = window.traffic().expect("known");
+    assert_eq!((traffic.arrivals_per_s(), traffic.in_flight()), (0.0, Some(0)));
 }
 
 #[tokio::test]
@@ -68,19 +68,19 @@ async fn every_request_is_in_one_window_and_windows_follow_each_other() {
         assert_eq!(get(balancer.local_addr()).await.0, 200);
     }
     let first = source.next_window().await.expect("a window");
-    assert_eq!((first.seq, first.samples, first.coverage), (1, 5, Some(1.0)));
-    assert_eq!((first.ready, first.starting), (Some(1), Some(2)));
-    let latencies = first.latencies.expect("five successes");
-    assert!(latencies.p95.as_millis() > 0.0);
-    let arrivals = first.traffic.expect("known").arrivals_per_s * first.length().as_secs_f64();
+    assert_eq!((first.seq(), first.samples(), first.coverage()), (1, 5, Some(1.0)));
+    assert_eq!((first.ready(), first.starting()), (Some(1), Some(2)));
+    let latencies = first.latencies().expect("five successes");
+    assert!(latencies.p95().as_millis() > 0.0);
+    let arrivals = first.traffic().expect("known").arrivals_per_s() * first.length().as_secs_f64();
     assert!((arrivals - 5.0).abs() < 1e-6, "{arrivals}: the one before is not in it");
     // The runtime is busy for more than two periods: one longer window, not several.
     tokio::time::sleep(WINDOW * 5 / 2).await;
     let second = source.next_window().await.expect("a window");
-    assert_eq!((second.seq, second.start), (2, first.end));
+    assert_eq!((second.seq(), second.start()), (2, first.end()));
     assert!(second.length() > WINDOW * 2, "{:?}", second.length());
     let third = source.next_window().await.expect("a window");
-    assert_eq!((third.seq, third.start), (3, second.end));
-    assert_eq!(third.samples, 0);
-    assert!(third.end > third.start);
+    assert_eq!((third.seq(), third.start()), (3, second.end()));
+    assert_eq!(third.samples(), 0);
+    assert!(third.end() > third.start());
 }

@@ -136,8 +136,8 @@ mod tests {
         for _ in 0..2_000 {
             let mut window: Vec<f64> = (0..120).map(|_| uniform()).collect();
             let latencies = summarise(&mut window).expect("120 latencies");
-            let low = latencies.p95_low.expect("low end").as_millis();
-            let high = latencies.p95_high.expect("high end").as_millis();
+            let low = latencies.p95_low().expect("low end").as_millis();
+            let high = latencies.p95_high().expect("high end").as_millis();
             held += usize::from(low <= P95 && P95 <= high);
         }
         assert!(held >= 1_880, "held in {held} of 2000 windows");

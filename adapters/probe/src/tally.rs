@@ -116,13 +116,13 @@ mod tests {
         tally.add(Outcome::TimedOut);
         tally.add(Outcome::Failed);
         let window = window(&tally);
-        assert_eq!((window.samples, window.timeouts, window.failures), (2, 1, 1));
-        assert_eq!((window.latencies, window.coverage), (None, Some(1.0)));
+        assert_eq!((window.samples(), window.timeouts(), window.failures()), (2, 1, 1));
+        assert_eq!((window.latencies(), window.coverage()), (None, Some(1.0)));
     }
 
     #[test]
     fn a_window_in_which_no_probe_was_due_does_not_claim_a_coverage() {
-        assert_eq!(window(&Tally::default()).coverage, None);
+        assert_eq!(window(&Tally::default()).coverage(), None);
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
         tally.add_not_sent(3);
         tally.add(Outcome::Succeeded { millis: 4.0 });
         let first = window(&tally);
-        assert_eq!((first.samples, first.coverage), (1, Some(0.25)));
-        assert_eq!(window(&tally).samples, 0);
+        assert_eq!((first.samples(), first.coverage()), (1, Some(0.25)));
+        assert_eq!(window(&tally).samples(), 0);
     }
 }

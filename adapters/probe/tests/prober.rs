@@ -110,10 +110,10 @@ async fn a_window_ends_on_time_when_every_probe_times_out_and_no_timeout_is_a_la
     for window in &windows {
         // One after the other, the 25 probes of a window would take 7.5 s.
         assert!(window.length() < WINDOW * 4, "{:?}", window.length());
-        assert_eq!(window.latencies, None);
-        assert_eq!(window.samples, window.timeouts);
+        assert_eq!(window.latencies(), None);
+        assert_eq!(window.samples(), window.timeouts());
     }
-    let timeouts = sum(&windows, |window| window.timeouts);
+    let timeouts = sum(&windows, Window::timeouts);
     assert!(timeouts >= 50, "{timeouts} of about 85");
 }
 
@@ -136,8 +136,8 @@ async fn the_timeout_covers_an_answer_that_trickles() {
     let settings = settings(|settings| settings.timeout = Duration::from_millis(200));
     let mut prober = prober(&url(address), settings);
     let windows = windows(&mut prober, 2).await;
-    assert_eq!(windows[1].latencies, None);
-    assert!(windows[1].timeouts > 0);
+    assert_eq!(windows[1].latencies(), None);
+    assert!(windows[1].timeouts() > 0);
     assert_eq!(sum(&windows, Window::successes), 0);
 }
 
@@ -148,9 +148,9 @@ async fn refused_connections_are_failures_and_such_a_window_has_no_percentiles()
     drop(listener);
     let mut prober = prober(&url(address), settings(|_| ()));
     let window = prober.next_window().await.expect("a window");
-    assert!(window.failures >= 10, "{} of about 25", window.failures);
-    assert_eq!(window.samples, window.failures);
-    assert_eq!((window.latencies, window.timeouts), (None, 0));
+    assert!(window.failures() >= 10, "{} of about 25", window.failures());
+    assert_eq!(window.samples(), window.failures());
+    assert_eq!((window.latencies(), window.timeouts()), (None, 0));
 }
 
 #[tokio::test]
@@ -162,8 +162,8 @@ async fn answers_with_500_and_connections_that_break_off_are_failures() {
     for target in [failing, breaking] {
         let mut prober = prober(&target, settings(|_| ()));
         let window = prober.next_window().await.expect("a window");
-        assert!(window.failures >= 10, "{} of about 25", window.failures);
-        assert_eq!((window.samples, window.latencies), (window.failures, None));
+        assert!(window.failures() >= 10, "{} of about 25", window.failures());
+        assert_eq!((window.samples(), window.latencies()), (window.failures(), None));
     }
 }
 
@@ -176,11 +176,11 @@ async fn a_slow_server_is_probed_at_the_full_rate_and_no_wait_is_hidden() {
     // 50 a second for 2 s; one after the other it would be 3.
     let sent = requests.load(Ordering::SeqCst);
     assert!((80..=130).contains(&sent), "{sent} of about 100");
-    let last = windows[3].latencies.expect("successes");
-    assert!(last.p50.expect("known").as_millis() >= 600.0, "{last:?}");
+    let last = windows[3].latencies().expect("successes");
+    assert!(last.p50().expect("known").as_millis() >= 600.0, "{last:?}");
     // No answer can be known in the first window, and that is not held against it.
-    assert_eq!((windows[0].samples, windows[0].coverage), (0, Some(1.0)));
-    assert_eq!(sum(&windows, |window| window.failures + window.timeouts), 0);
+    assert_eq!((windows[0].samples(), windows[0].coverage()), (0, Some(1.0)));
+    assert_eq!(sum(&windows, |window| window.failures() + window.timeouts()), 0);
 }
 
 #[tokio::test]
@@ -193,9 +193,9 @@ async fn probes_beyond_the_bound_are_not_sent_and_the_coverage_falls() {
     let mut prober = prober(&url, settings);
     let windows = windows(&mut prober, 2).await;
     assert_eq!(requests.load(Ordering::SeqCst), 3);
-    let first = windows[0].coverage.expect("probes were due");
+    let first = windows[0].coverage().expect("probes were due");
     assert!(first > 0.0 && first < 0.5, "{first}");
-    assert_eq!(windows[1].coverage, Some(0.0));
+    assert_eq!(windows[1].coverage(), Some(0.0));
 }
 
 /// Knows its counts, or not.
@@ -222,7 +222,7 @@ async fn replicas_are_those_of_the_executor_and_absent_when_unknown() {
         let executor = fleet.map(|fleet| Arc::new(fleet) as Arc<dyn Executor>);
         let made = Prober::new(&url, settings(|_| ()), Instant::now(), executor);
         let window = made.expect("valid").next_window().await.expect("a window");
-        seen.push((window.ready, window.starting));
+        seen.push((window.ready(), window.starting()));
     }
     assert_eq!(seen, [(None, None), (None, None), (Some(3), Some(2))]);
 }
@@ -234,11 +234,11 @@ async fn windows_follow_each_other_and_a_late_call_gets_one_longer_window() {
     let first = prober.next_window().await.expect("a window");
     tokio::time::sleep(WINDOW * 5 / 2).await;
     let second = prober.next_window().await.expect("a window");
-    assert_eq!((first.seq, second.seq, second.start), (1, 2, first.end));
+    assert_eq!((first.seq(), second.seq(), second.start()), (1, 2, first.end()));
     assert!(second.length() > WINDOW * 2, "{:?}", second.length());
     // Probing went on meanwhile.
-    assert!(second.samples >= 75, "{} of about 150", second.samples);
-    assert_eq!(second.coverage, Some(1.0));
+    assert!(second.samples() >= 75, "{} of about 150", second.samples());
+    assert_eq!(second.coverage(), Some(1.0));
 }
 
 #[tokio::test]

@@ -60,22 +60,42 @@ impl fmt::Display for Latency {
 #[cfg_attr(feature = "serde", serde(from = "RawLatencies"))]
 #[non_exhaustive]
 pub struct Latencies {
-    /// 95th percentile.
-    pub p95: Latency,
-    /// Lower end of the p95's confidence interval, as far as the samples allow one.
-    pub p95_low: Option<Latency>,
-    /// Upper end of the p95's confidence interval.
-    pub p95_high: Option<Latency>,
-    /// Median.
-    pub p50: Option<Latency>,
-    /// Mean.
-    pub avg: Option<Latency>,
+    pub(crate) p95: Latency,
+    pub(crate) p95_low: Option<Latency>,
+    pub(crate) p95_high: Option<Latency>,
+    pub(crate) p50: Option<Latency>,
+    pub(crate) avg: Option<Latency>,
 }
 
 impl Latencies {
     /// Latencies of which only the 95th percentile is known.
     pub const fn from_p95(p95: Latency) -> Self {
         Self { p95, p95_low: None, p95_high: None, p50: None, avg: None }
+    }
+
+    /// 95th percentile.
+    pub const fn p95(&self) -> Latency {
+        self.p95
+    }
+
+    /// Lower end of the p95's confidence interval, as far as the samples allow one.
+    pub const fn p95_low(&self) -> Option<Latency> {
+        self.p95_low
+    }
+
+    /// Upper end of the p95's confidence interval.
+    pub const fn p95_high(&self) -> Option<Latency> {
+        self.p95_high
+    }
+
+    /// Median.
+    pub const fn p50(&self) -> Option<Latency> {
+        self.p50
+    }
+
+    /// Mean.
+    pub const fn avg(&self) -> Option<Latency> {
+        self.avg
     }
 
     /// Adds the confidence interval of the p95. An end on the wrong side of the p95 is moved to it.

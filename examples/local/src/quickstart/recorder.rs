@@ -116,21 +116,21 @@ impl Recorder {
         let thresholds = derivation.thresholds;
         let millis = |latency: planner_core::Latency| latency.as_millis();
         let row = WindowRow {
-            t_s: self.seconds(window.end),
-            p95_ms: window.latencies.map(|found| millis(found.p95)),
-            p50_ms: window.latencies.and_then(|found| found.p50).map(millis),
+            t_s: self.seconds(window.end()),
+            p95_ms: window.latencies().map(|found| millis(found.p95())),
+            p50_ms: window.latencies().and_then(|found| found.p50()).map(millis),
             baseline_ms: derivation.estimate.map(|estimate| millis(estimate.median)),
             band_high_ms: derivation
                 .estimate
                 .map(|estimate| estimate.band_high_ms(&self.config, thresholds)),
-            arrivals_per_s: window.traffic.map(|traffic| traffic.arrivals_per_s),
-            in_flight: window.traffic.and_then(|traffic| traffic.in_flight),
+            arrivals_per_s: window.traffic().map(|traffic| traffic.arrivals_per_s()),
+            in_flight: window.traffic().and_then(|traffic| traffic.in_flight()),
             success_share: window.error_share().map(|share| 1.0 - share),
-            ready: window.ready,
-            starting: window.starting,
+            ready: window.ready(),
+            starting: window.starting(),
         };
-        self.rows.measured += u64::from(window.samples);
-        self.rows.failed += u64::from(window.samples - window.successes());
+        self.rows.measured += u64::from(window.samples());
+        self.rows.failed += u64::from(window.samples() - window.successes());
         self.rows.windows.push(row);
     }
 
