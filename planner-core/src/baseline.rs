@@ -159,6 +159,8 @@ pub struct QuarantinedBaseline {
     newest: Option<Timestamp>,
     /// Highest p95 that is admitted: the band of the lowest estimate since learning began.
     anchor_ms: Option<f64>,
+    /// Successes and highest p95 of thin windows that were whole, until they make one entry.
+    pool: (u32, f64),
     /// Windows in a row above the band, with the replicas that served them.
     shift: Vec<(u32, f64)>,
 }
@@ -179,7 +181,24 @@ impl QuarantinedBaseline {
             reference: RollingMedian::new(config.baseline_windows() as usize),
             newest: None,
             anchor_ms: None,
+            pool: (0, 0.0),
             shift: Vec::new(),
+        }
+    }
+
+    /// Makes one entry of several thin windows in which every request was measured. Their highest
+    /// p95 stands for all: of so few samples the p95 is about the maximum.
+    fn pool_thin(&mut self, config: &Config, window: &Window) {
+        let (true, Some(latencies)) = (window.is_census(), window.latencies) else { return };
+        let (samples, highest_ms) = self.pool;
+        let pooled = samples.saturating_add(window.successes());
+        let highest_ms = highest_ms.max(latencies.p95.as_millis());
+        self.pool = (pooled, highest_ms);
+        if pooled >= config.samples_min() {
+            self.pool = (0, 0.0);
+            self.reference.push(highest_ms);
+            self.newest = Some(window.end);
+            self.lower_anchor(config);
         }
     }
 
@@ -258,6 +277,7 @@ impl Baseline for QuarantinedBaseline {
                 }
                 self.lower_anchor(config);
             }
+            Some(Quarantine::Thin) if !above => self.pool_thin(config, evidence.window),
             Some(Quarantine::AboveBand) => self.follow_shift(evidence.window),
             // A run is broken by what hurts; what says nothing neither breaks nor feeds it.
             Some(Quarantine::Breach | Quarantine::Failing) => self.shift.clear(),
@@ -286,6 +306,7 @@ struct RawQuarantined {
     reference_ms: Vec<Latency>,
     newest: Option<Timestamp>,
     anchor_ms: Option<Latency>,
+    pool: (u32, Latency),
     shift: Vec<(u32, Latency)>,
 }
 
@@ -298,6 +319,7 @@ impl From<QuarantinedBaseline> for RawQuarantined {
             reference_ms: baseline.reference.iter().filter_map(latency).collect(),
             newest: baseline.newest,
             anchor_ms: baseline.anchor_ms.and_then(latency),
+            pool: (baseline.pool.0, latency(baseline.pool.1).unwrap_or(Latency::ZERO)),
             shift: baseline
                 .shift
                 .iter()
@@ -325,6 +347,7 @@ impl TryFrom<RawQuarantined> for QuarantinedBaseline {
             reference,
             newest: raw.newest,
             anchor_ms: raw.anchor_ms.map(Latency::as_millis),
+            pool: (raw.pool.0, raw.pool.1.as_millis()),
             shift: shift.map(|(replicas, latency)| (replicas, latency.as_millis())).collect(),
         })
     }
@@ -398,6 +421,7 @@ mod tests {
             active: config.thresholds(),
             estimate: baseline.estimate(&config),
             suspects_before: 0,
+            queued_before: 0,
         };
         let signal = Signal::assess(&window, &yardstick);
         baseline.observe(&config, &Evidence::new(&window, Quality::Trusted, signal))
@@ -497,5 +521,26 @@ mod tests {
     #[test]
     fn a_quiet_reference_has_the_floor_as_sigma() {
         assert_eq!(warm().estimate(&config()).expect("warm").sigma.as_millis(), 4.0);
+    }
+
+    #[test]
+    fn thin_windows_of_a_whole_census_are_pooled_into_one_entry() {
+        let config = config();
+        let mut baseline = QuarantinedBaseline::new(&config);
+        let thin = |p95_ms| {
+            let mut thin = window(1, p95_ms, 1);
+            thin.samples = 2;
+            thin.coverage = Some(1.0);
+            thin.traffic = crate::Traffic::arriving(2.0).ok();
+            thin
+        };
+        let trusted = (Quality::Trusted, Signal::default());
+        for p95_ms in [21.0, 24.0, 22.0, 20.0].iter().cycle().take(4 * 12) {
+            let window = thin(*p95_ms);
+            let evidence = Evidence::new(&window, trusted.0, trusted.1);
+            assert_eq!(baseline.observe(&config, &evidence), Some(Quarantine::Thin));
+        }
+        let estimate = baseline.estimate(&config).expect("eight samples make an entry");
+        assert_eq!((estimate.median.as_millis(), estimate.windows), (24.0, 12));
     }
 }

@@ -62,6 +62,7 @@ pub(crate) struct Streaks {
     near: u32,
     settled: u32,
     suspects: u32,
+    queued: u32,
 }
 
 /// A consultation under way.
@@ -431,8 +432,9 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         let estimate = self.baseline.estimate(&self.config);
         let active = self.thresholds(now);
         let before = self.tally.before;
-        let suspects_before = before.suspects;
-        let yardstick = Yardstick { config: &self.config, active, estimate, suspects_before };
+        let (suspects_before, queued_before) = (before.suspects, before.queued);
+        let yardstick =
+            Yardstick { config: &self.config, active, estimate, suspects_before, queued_before };
         let signal = Signal::assess(window, &yardstick);
         let all_ready = window.ready.is_some_and(|ready| ready >= current);
         let quality = window.quality(now, &self.config);
@@ -448,6 +450,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
                 near: if calm { before.near.saturating_add(1) } else { 0 },
                 settled: if all_ready { before.settled.saturating_add(1) } else { 0 },
                 suspects: if signal.suspect { before.suspects.saturating_add(1) } else { 0 },
+                queued: if signal.queued { before.queued.saturating_add(1) } else { 0 },
             },
         })
     }

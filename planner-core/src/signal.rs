@@ -11,6 +11,10 @@ use crate::telemetry::Window;
 
 /// Suspect windows in a row that make a breach.
 const SUSPECTS_MIN: u32 = 3;
+/// Requests that wait per ready replica from which a window counts as queued.
+const QUEUED_PER_REPLICA: u32 = 4;
+/// Queued windows in a row that make a breach: a busy moment is none.
+const QUEUED_MIN: u32 = 3;
 /// Errors that an error breach needs beside the share, so that one lost request of ten is none.
 const BREACH_ERRORS_MIN: u32 = 3;
 /// Standard deviations of a Poisson count by which arrivals must exceed completions.
@@ -37,6 +41,9 @@ pub struct Signal {
     pub suspect: bool,
     /// The p95 is within the near-baseline band or below it.
     pub near: bool,
+    /// Requests wait because every replica is at its limit: three such windows in a row are a
+    /// breach.
+    pub queued: bool,
     /// The error share is above its limit: low latency proves nothing now.
     pub failing: bool,
 }
@@ -53,6 +60,11 @@ pub enum Breach {
         arrivals_per_s: f64,
         /// Requests that were answered per second.
         completions_per_s: f64,
+    },
+    /// Requests keep waiting because every replica is at its limit.
+    Queued {
+        /// How many wait.
+        requests: u32,
     },
     /// Too many requests ran into their deadline.
     Timeouts {
@@ -86,6 +98,7 @@ impl fmt::Display for Breach {
             Self::Saturation { arrivals_per_s, completions_per_s } => {
                 write!(f, "{arrivals_per_s:.1}/s arrive, {completions_per_s:.1}/s are answered")
             }
+            Self::Queued { requests } => write!(f, "{requests} requests keep waiting"),
             Self::Timeouts { share } => write!(f, "{:.1} % time out", share * 100.0),
             Self::Errors { share } => write!(f, "{:.1} % fail", share * 100.0),
             Self::Ratio { ratio, limit } => {
@@ -107,6 +120,8 @@ pub(crate) struct Yardstick<'a> {
     pub(crate) estimate: Option<Estimate>,
     /// Suspect windows in a row before this one.
     pub(crate) suspects_before: u32,
+    /// Queued windows in a row before this one.
+    pub(crate) queued_before: u32,
 }
 
 impl Signal {
@@ -114,9 +129,12 @@ impl Signal {
     pub(crate) fn assess(window: &Window, yardstick: &Yardstick<'_>) -> Self {
         let config = yardstick.config;
         let error_share = window.error_share().unwrap_or(0.0);
+        let queued = queued(window);
+        let keeps_waiting = queued.filter(|_| yardstick.queued_before >= QUEUED_MIN - 1);
         let mut signal = Self {
             failing: error_share > config.error_share_max(),
-            breach: hard_breach(window, config, error_share),
+            queued: queued.is_some(),
+            breach: hard_breach(window, config, error_share).or(keeps_waiting),
             ..Self::default()
         };
         let (Some(estimate), Some(latencies)) = (yardstick.estimate, window.latencies) else {
@@ -154,6 +172,13 @@ fn hard_breach(window: &Window, config: &Config, error_share: f64) -> Option<Bre
     let errors = window.timeouts.saturating_add(window.failures);
     (errors >= BREACH_ERRORS_MIN && error_share > limit)
         .then_some(Breach::Errors { share: error_share })
+}
+
+/// Whether so many requests wait that a busy moment does not explain them.
+fn queued(window: &Window) -> Option<Breach> {
+    let requests = window.traffic?.queued?;
+    let limit = QUEUED_PER_REPLICA.saturating_mul(window.ready.unwrap_or(1).max(1));
+    (requests >= limit).then_some(Breach::Queued { requests })
 }
 
 /// Whether arrivals exceed completions by more than the noise of counting them.
@@ -197,6 +222,7 @@ mod tests {
             active: config.thresholds(),
             estimate: Some(estimate(40.0, 8.0)),
             suspects_before,
+            queued_before: 0,
         };
         Signal::assess(window, &yardstick)
     }
@@ -213,7 +239,13 @@ mod tests {
     fn without_a_baseline_only_hard_evidence_is_a_breach() {
         let config = config();
         let active = config.thresholds();
-        let yardstick = Yardstick { config: &config, active, estimate: None, suspects_before: 0 };
+        let yardstick = Yardstick {
+            config: &config,
+            active,
+            estimate: None,
+            suspects_before: 0,
+            queued_before: 0,
+        };
         assert_eq!(Signal::assess(&window(1, 9_000.0, 2), &yardstick).breach, None);
         let failing = Window::builder(1, crate::Timestamp::ORIGIN, crate::Timestamp::from_nanos(1))
             .outcomes(20, 10, 0)
@@ -256,5 +288,26 @@ mod tests {
         assert!(matches!(assess(&busy, 0).breach, Some(Breach::Saturation { .. })));
         busy.traffic = traffic(100.0);
         assert_eq!(assess(&busy, 0).breach, None);
+    }
+
+    #[test]
+    fn requests_that_keep_waiting_are_a_breach_without_any_baseline() {
+        let mut busy = window(1, 250.0, 2);
+        let traffic = Traffic::arriving(57.0).and_then(|found| found.with_completions(57.0));
+        busy.traffic = traffic.ok().map(|found| found.with_in_flight(30).with_queued(14));
+        let config = config();
+        let assess = |queued_before| {
+            let (active, suspects_before) = (config.thresholds(), 0);
+            let yardstick = Yardstick {
+                config: &config,
+                active,
+                estimate: None,
+                suspects_before,
+                queued_before,
+            };
+            Signal::assess(&busy, &yardstick)
+        };
+        assert!(assess(1).queued && assess(1).breach.is_none(), "a busy moment is no breach");
+        assert_eq!(assess(2).breach, Some(Breach::Queued { requests: 14 }));
     }
 }

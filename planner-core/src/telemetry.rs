@@ -30,6 +30,7 @@ pub struct Traffic {
     pub(crate) arrivals_per_s: f64,
     pub(crate) completions_per_s: Option<f64>,
     pub(crate) in_flight: Option<u32>,
+    pub(crate) queued: Option<u32>,
 }
 
 impl Traffic {
@@ -43,7 +44,7 @@ impl Traffic {
     /// [`WindowError::OutOfRange`] unless the rate is finite and in `0..=1e9`.
     pub fn arriving(arrivals_per_s: f64) -> Result<Self, WindowError> {
         let arrivals_per_s = rate("arrivals_per_s", arrivals_per_s)?;
-        Ok(Self { arrivals_per_s, completions_per_s: None, in_flight: None })
+        Ok(Self { arrivals_per_s, completions_per_s: None, in_flight: None, queued: None })
     }
 
     /// Requests that arrived, per second.
@@ -61,6 +62,11 @@ impl Traffic {
         self.in_flight
     }
 
+    /// Of these, requests that wait because every replica is at its limit, where there is one.
+    pub const fn queued(&self) -> Option<u32> {
+        self.queued
+    }
+
     /// Adds the completion rate.
     ///
     /// # Errors
@@ -69,6 +75,14 @@ impl Traffic {
     pub fn with_completions(mut self, completions_per_s: f64) -> Result<Self, WindowError> {
         self.completions_per_s = Some(rate("completions_per_s", completions_per_s)?);
         Ok(self)
+    }
+
+    /// Adds the number of requests that wait at the end of the window because every replica is at
+    /// its limit.
+    #[must_use]
+    pub const fn with_queued(mut self, queued: u32) -> Self {
+        self.queued = Some(queued);
+        self
     }
 
     /// Adds the number of requests under way at the end of the window.

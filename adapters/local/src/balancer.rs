@@ -172,7 +172,8 @@ impl LoadBalancer {
 
     /// What happened since the last call, for one reader: each request's end is handed out once.
     pub fn take_traffic(&self) -> TrafficSample {
-        self.shared.meter.take()
+        let queued = u32::try_from(self.queued()).unwrap_or(u32::MAX);
+        TrafficSample { queued, ..self.shared.meter.take() }
     }
 
     /// Stops accepting, and waits until what is under way is finished, at most `deadline` long;

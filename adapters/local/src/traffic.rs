@@ -120,7 +120,8 @@ fn window(
     if seconds > 0.0 {
         let traffic = Traffic::arriving(sample.arrivals as f64 / seconds)?
             .with_completions(sample.completions as f64 / seconds)?
-            .with_in_flight(sample.in_flight);
+            .with_in_flight(sample.in_flight)
+            .with_queued(sample.queued);
         builder = builder.traffic(traffic);
     }
     if let Some(counts) = counts {

@@ -128,6 +128,7 @@ impl Derivation {
         for (set, name) in [
             (signal.near, ", near"),
             (signal.suspect, ", suspect"),
+            (signal.queued, ", requests wait"),
             (signal.early, ", beyond advised thresholds"),
             (signal.failing, ", failing"),
         ] {

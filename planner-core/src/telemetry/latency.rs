@@ -14,6 +14,9 @@ impl Latency {
     /// The largest latency taken from outside: a little under 28 hours.
     pub const MAX_MS: f64 = 1e8;
 
+    /// No latency at all.
+    #[cfg(feature = "serde")]
+    pub(crate) const ZERO: Self = Self(0.0);
     /// The smallest latency that is told from zero: a picosecond.
     const MIN_MS: f64 = 1e-9;
 

@@ -34,6 +34,8 @@ pub struct TrafficSample {
     pub aborted: u64,
     /// Requests under way now, those that wait included.
     pub in_flight: u32,
+    /// Of these, requests that wait in the balancer's queue now.
+    pub queued: u32,
 }
 
 /// How a request ended.

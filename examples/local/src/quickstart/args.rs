@@ -82,8 +82,8 @@ pub struct Args {
 
 const SETTINGS_HELP: &str = "\
 Settings of the planner in this run, made for two minutes rather than two months:
-  windows of 1 s, the balancer's real traffic as signal, one probe a second so that
-  silence is never taken for calm; baseline warm after 8 windows; cooldown 2 s out
+  windows of 1 s, the balancer's real traffic as signal, two probes a second so
+  that silence is never taken for calm; baseline warm after 8 windows; cooldown 2 s out
   and 3 s in; scale-in only below everything proposed in the last 6 s; at most 4
   replicas or 100 % more per 2 s, at most 1 replica or 50 % fewer per 3 s.
 Everything binds to loopback. Ctrl-C ends the run and still writes the report.";

@@ -1,4 +1,4 @@
-//! The service of a run: a balancer, the processes behind it, and one probe a second.
+//! The service of a run: a balancer, the processes behind it, and two probes a second.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::args::{Plan, WINDOW};
 use super::error::QuickstartError;
 
 /// Probes per second; so few that they are no load.
-const PROBES_PER_S: f64 = 1.0;
+const PROBES_PER_S: f64 = 2.0;
 /// How long the first replicas may take to serve.
 const START_DEADLINE: Duration = Duration::from_secs(20);
 /// How long replicas and balancer may take to finish at the end.

@@ -58,6 +58,7 @@ pub(super) fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
             view.signal.breach,
             Some(
                 Breach::Saturation { .. }
+                    | Breach::Queued { .. }
                     | Breach::Timeouts { .. }
                     | Breach::Ratio { .. }
                     | Breach::Deviation { .. }
