@@ -1,7 +1,7 @@
 //! How every program of this package begins and ends: one line per error, exit 2.
 
 use std::fmt::Display;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -26,10 +26,20 @@ pub fn parse<P: Parser>() -> Result<P, ExitCode> {
             let text = error.to_string();
             let first = text.split("\n\n").next().unwrap_or_default();
             let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
-            eprintln!("{line}; see --help");
+            complain(&format!("{line}; see --help"));
             ExitCode::from(EXIT_ERROR)
         }
     })
+}
+
+/// Writes a line to standard output. A reader that is gone is no error: it has read enough.
+pub fn say(text: &str) {
+    let _reader_is_gone = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Writes a line to standard error, whether or not anybody reads it.
+pub fn complain(text: &str) {
+    let _reader_is_gone = writeln!(std::io::stderr(), "{text}");
 }
 
 /// The exit code of a program that ended with `result`; an error is told in one line.
@@ -41,7 +51,7 @@ where
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             let line = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-            eprintln!("{name}: {line}");
+            complain(&format!("{name}: {line}"));
             ExitCode::from(EXIT_ERROR)
         }
     }

@@ -78,7 +78,7 @@ fn a_drain_that_takes_too_long_ends_with_an_error_even_if_nobody_reads_it() {
     let _waiting = app.request("/");
     std::thread::sleep(Duration::from_millis(200));
     app.signal(Signal::TERM);
-    assert_eq!(app.exit_code_within(Duration::from_secs(5)), Some(1));
+    assert_eq!(app.exit_code_within(Duration::from_secs(5)), Some(2));
 }
 
 #[test]

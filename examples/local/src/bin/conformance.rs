@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     };
     match conformance::run(&parsed.paths) {
         Ok(results) => {
-            print!("{results}");
+            program::say(results.to_string().trim_end());
             if results.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => program::finish::<_, ()>("conformance", Err(error)),

@@ -28,17 +28,17 @@ fn main() -> ExitCode {
     match repeat::repeat(&parsed.journal) {
         Ok(repeated) => {
             if repeated.torn {
-                eprintln!("replay: the journal ends within a record; repeated up to there");
+                program::complain("replay: the journal ends within a record; repeated up to there");
             }
             if let Some(difference) = repeated.difference {
-                println!("{difference}");
+                program::say(&difference);
                 return ExitCode::from(EXIT_DIFFERS);
             }
-            println!("{} decisions, identical", repeated.decisions);
+            program::say(&format!("{} decisions, identical", repeated.decisions));
             ExitCode::SUCCESS
         }
         Err(error) if error.is_other_version() => {
-            eprintln!("replay: {error}");
+            program::complain(&format!("replay: {error}"));
             ExitCode::from(EXIT_OTHER_VERSION)
         }
         Err(error) => program::finish::<_, ()>("replay", Err(error)),

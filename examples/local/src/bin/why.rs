@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     };
     let told = repeat::explain(&parsed.journal, parsed.id);
     if let Ok(text) = &told {
-        println!("{text}");
+        program::say(text);
     }
     program::finish("why", told)
 }

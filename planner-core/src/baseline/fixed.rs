@@ -1,0 +1,44 @@
+//! A normal that is known, and does not change.
+
+use super::{Baseline, Estimate, Evidence, Quarantine};
+use crate::config::Config;
+use crate::telemetry::Latency;
+
+/// A baseline that is known and never learns, e.g. from an SLO or a load test.
+///
+/// ```
+/// use planner_core::baseline::{Baseline, FixedReference};
+/// use planner_core::{Config, Latency, ReplicaBounds};
+///
+/// let config = Config::builder(ReplicaBounds::new(1, 8)?).build()?;
+/// let known = FixedReference::new(
+///     Latency::from_millis(40.0).expect("a latency"),
+///     Latency::from_millis(1.0).expect("a latency"),
+/// );
+/// let estimate = known.estimate(&config).expect("always warm");
+/// assert_eq!(estimate.sigma.as_millis(), 4.0); // the floor: a tenth of the median
+/// # Ok::<(), planner_core::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct FixedReference {
+    median: Latency,
+    sigma: Latency,
+}
+
+impl FixedReference {
+    /// A reference with this median and σ.
+    pub const fn new(median: Latency, sigma: Latency) -> Self {
+        Self { median, sigma }
+    }
+}
+
+impl Baseline for FixedReference {
+    fn estimate(&self, config: &Config) -> Option<Estimate> {
+        Estimate::new(self.median.as_millis(), self.sigma.as_millis(), config)
+    }
+
+    fn observe(&mut self, config: &Config, evidence: &Evidence<'_>) -> Option<Quarantine> {
+        evidence.quarantine(config, !evidence.signal.near)
+    }
+}
