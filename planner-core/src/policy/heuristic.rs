@@ -61,6 +61,8 @@ pub struct HeuristicState {
     floor: Option<LearnedFloor>,
     /// The last scale-in, while it is watched.
     watched: Option<Watched>,
+    /// The window before was a breach.
+    breached: bool,
 }
 
 /// The least count that was enough, at a load.
@@ -119,6 +121,7 @@ impl Policy for Heuristic {
         learn_floor(view, state);
         watch(view, target, state);
         learn_load(view, state);
+        state.breached = view.signal.breach.is_some();
     }
 
     fn refused(&self, state: &mut HeuristicState) {
@@ -163,6 +166,10 @@ fn scale_out(view: &View<'_>, state: &HeuristicState, breach: Breach) -> Proposa
         return proposal(current).because(Reason::Pending { replicas: view.pending() });
     }
     if view.settled_windows < SETTLE_WINDOWS {
+        return proposal(current).because(Reason::Settling { windows: view.settled_windows });
+    }
+    // What a replica carries says that there are enough: one burst is no reason to doubt that.
+    if state.capacity_per_s().is_some() && traffic.is_some() && !state.breached {
         return proposal(current).because(Reason::Settling { windows: view.settled_windows });
     }
     proposal(current.saturating_add(1))
@@ -351,6 +358,20 @@ mod tests {
         let proposal = propose(&fresh, &knowing());
         assert_eq!(proposal.preferred, 5);
         assert!(proposal.reasons.contains(&Reason::Settling { windows: 1 }));
+    }
+
+    #[test]
+    fn one_burst_at_a_load_that_is_known_to_be_carried_asks_for_nothing() {
+        let mut state = knowing();
+        for second in 8..18 {
+            let calm = Scene::calm(second, 1).with_traffic(27.0, 27.0, 0);
+            Heuristic.learn(&calm.view(), 1, &mut state);
+        }
+        let burst = Scene::breach(18, 1).with_traffic(27.0, 29.0, 0);
+        assert_eq!(propose(&burst, &state).preferred, 1);
+        Heuristic.learn(&burst.view(), 1, &mut state);
+        let again = Scene::breach(19, 1).with_traffic(27.0, 27.0, 0);
+        assert_eq!(propose(&again, &state).preferred, 2, "a breach that lasts is no burst");
     }
 
     #[test]
