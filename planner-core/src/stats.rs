@@ -62,6 +62,9 @@ fn middle(sorted: &[f64]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use statrs::statistics::{Data, OrderStatistics as _};
+
     use super::*;
 
     #[test]
@@ -75,6 +78,16 @@ mod tests {
     fn a_share_that_is_no_share_has_no_percentile() {
         assert_eq!(percentile(&[1.0], 1.01), None);
         assert_eq!(percentile(&[1.0], f64::NAN), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_median_is_that_of_an_independent_library(
+            sample in prop::collection::vec(0.0..1e6_f64, 1..60),
+        ) {
+            let oracle = Data::new(sample.clone()).median();
+            prop_assert_eq!(median(&sample), Some(oracle));
+        }
     }
 
     #[test]
