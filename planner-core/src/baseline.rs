@@ -10,16 +10,24 @@
 //! [`FixedReference`] is for services whose normal latency is known.
 
 mod fixed;
+mod lesson;
+#[cfg(feature = "serde")]
+mod stored;
 
-use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 pub use fixed::FixedReference;
+pub use lesson::{Lesson, Level, LevelChange};
+#[cfg(feature = "serde")]
+pub use stored::BaselineError;
+#[cfg(feature = "serde")]
+use stored::RawQuarantined;
 
 use crate::Timestamp;
 use crate::config::{Config, Thresholds};
 use crate::signal::Signal;
-use crate::stats::{RollingMedian, SIGMA_PER_MAD, median};
+use crate::stats::{RollingMedian, SIGMA_PER_MAD};
 use crate::telemetry::{Latency, Quality, Window};
 
 /// Median and σ of the reference.
@@ -147,11 +155,14 @@ pub trait Baseline: Clone + fmt::Debug + PartialEq {
     /// Median and σ; `None` while warming up.
     fn estimate(&self, config: &Config) -> Option<Estimate>;
 
-    /// Takes a judged window. Returns why it was quarantined, if it was.
-    fn observe(&mut self, config: &Config, evidence: &Evidence<'_>) -> Option<Quarantine>;
+    /// Takes a judged window. Returns what was made of it.
+    fn observe(&mut self, config: &Config, evidence: &Evidence<'_>) -> Lesson;
 
     /// Goes on under another configuration, after a restart.
     fn reconfigure(&mut self, _config: &Config) {}
+
+    /// Goes on after the clock was set back by `behind`: every remembered time moves with it.
+    fn rebase(&mut self, _behind: Duration) {}
 }
 
 /// The default baseline: rolling median and MAD over the reference, with quarantine.
@@ -165,19 +176,17 @@ pub struct QuarantinedBaseline {
     anchor_ms: Option<f64>,
     /// Successes and highest p95 of thin windows that were whole, until they make one entry.
     pool: (u32, f64),
-    /// Windows in a row above the band, with the replicas that served them.
-    shift: Vec<(u32, f64)>,
+    /// The run of windows above the band at its last two replica counts, the later one last.
+    run: [Level; 2],
 }
 
 impl QuarantinedBaseline {
     /// Windows of an unbroken run above the band from which it may be a change of level.
-    const SHIFT_WINDOWS_MIN: usize = 30;
-    /// Longest run that is remembered.
-    const SHIFT_WINDOWS_MAX: usize = 120;
+    const RUN_WINDOWS_MIN: u32 = 30;
     /// Windows that each replica count must have held the level for.
-    const SHIFT_WINDOWS_PER_COUNT: usize = 8;
+    const LEVEL_WINDOWS_MIN: u32 = 8;
     /// Share by which the level may differ between replica counts.
-    const SHIFT_LEVEL_SHARE: f64 = 0.15;
+    const LEVEL_SHARE: f64 = 0.15;
 
     /// A baseline that has seen nothing.
     pub fn new(config: &Config) -> Self {
@@ -186,14 +195,16 @@ impl QuarantinedBaseline {
             newest: None,
             anchor_ms: None,
             pool: (0, 0.0),
-            shift: Vec::new(),
+            run: [Level::default(); 2],
         }
     }
 
     /// Makes one entry of several thin windows in which every request was measured. Their highest
     /// p95 stands for all: of so few samples the p95 is about the maximum.
-    fn pool_thin(&mut self, config: &Config, window: &Window) {
-        let (true, Some(latencies)) = (window.is_census(), window.latencies) else { return };
+    fn pool_thin(&mut self, config: &Config, window: &Window) -> bool {
+        let (true, Some(latencies)) = (window.is_census(), window.latencies) else {
+            return false;
+        };
         let (samples, highest_ms) = self.pool;
         let pooled = samples.saturating_add(window.successes());
         let highest_ms = highest_ms.max(latencies.p95.as_millis());
@@ -204,6 +215,7 @@ impl QuarantinedBaseline {
             self.newest = Some(window.end);
             self.lower_anchor(config);
         }
+        true
     }
 
     /// Takes the band of the present estimate for the anchor's when it is lower.
@@ -214,46 +226,38 @@ impl QuarantinedBaseline {
         }
     }
 
-    /// Whether the run above the band proves a change of level that replicas do not cure: it held
-    /// at two replica counts or more.
-    fn is_level_change(&self) -> bool {
-        if self.shift.len() < Self::SHIFT_WINDOWS_MIN {
-            return false;
+    /// Follows a run of windows above the band; starts the reference anew when it proves a change
+    /// of level that replicas do not cure.
+    fn follow_run(&mut self, window: &Window) -> Option<LevelChange> {
+        let (latencies, ready) = (window.latencies?, window.ready?);
+        let [earlier, later] = self.run;
+        if earlier.replicas == ready && earlier.windows > 0 {
+            self.run = [later, earlier];
+        } else if later.replicas != ready || later.windows == 0 {
+            self.run = [later, Level { replicas: ready, ..Level::default() }];
         }
-        let mut counts: Vec<u32> = self.shift.iter().map(|(replicas, _)| *replicas).collect();
-        counts.sort_unstable();
-        counts.dedup();
-        let mut levels = Vec::with_capacity(counts.len());
-        for count in counts {
-            let at_count = self.shift.iter().filter(|(replicas, _)| *replicas == count);
-            let level: Vec<f64> = at_count.map(|(_, p95_ms)| *p95_ms).collect();
-            if level.len() >= Self::SHIFT_WINDOWS_PER_COUNT {
-                levels.extend(median(&level));
-            }
-        }
-        let lowest = levels.iter().copied().fold(f64::INFINITY, f64::min);
-        let highest = levels.iter().copied().fold(0.0, f64::max);
-        levels.len() >= 2 && highest <= lowest * (1.0 + Self::SHIFT_LEVEL_SHARE)
-    }
+        let [earlier, later] = &mut self.run;
+        later.windows = later.windows.saturating_add(1);
+        later.total_ms += latencies.p95.as_millis();
 
-    /// Follows a run of windows above the band; starts the reference anew on a change of level.
-    fn follow_shift(&mut self, window: &Window) {
-        let (Some(latencies), Some(ready)) = (window.latencies, window.ready) else {
-            self.shift.clear();
-            return;
-        };
-        while self.shift.len() >= Self::SHIFT_WINDOWS_MAX {
-            self.shift.remove(0);
+        let long = earlier.windows.saturating_add(later.windows) >= Self::RUN_WINDOWS_MIN;
+        let both = earlier.windows.min(later.windows) >= Self::LEVEL_WINDOWS_MIN;
+        let (one, other) = (earlier.mean_ms(), later.mean_ms());
+        let held = one.max(other) <= one.min(other) * (1.0 + Self::LEVEL_SHARE);
+        if !(long && both && held) {
+            return None;
         }
-        self.shift.push((ready, latencies.p95.as_millis()));
-        if self.is_level_change() {
-            self.reference.clear();
-            self.anchor_ms = None;
-            for (_, p95_ms) in self.shift.drain(..) {
-                self.reference.push(p95_ms);
+        let change = LevelChange { levels: self.run };
+        self.run = [Level::default(); 2];
+        self.anchor_ms = None;
+        self.reference.clear();
+        for level in change.levels {
+            for _ in 0..level.windows.min(u32::try_from(self.reference.capacity()).unwrap_or(0)) {
+                self.reference.push(level.mean_ms());
             }
-            self.newest = Some(window.end);
         }
+        self.newest = Some(window.end);
+        Some(change)
     }
 }
 
@@ -268,26 +272,34 @@ impl Baseline for QuarantinedBaseline {
         Some(Estimate { windows, newest: self.newest, ..estimate })
     }
 
-    fn observe(&mut self, config: &Config, evidence: &Evidence<'_>) -> Option<Quarantine> {
+    fn observe(&mut self, config: &Config, evidence: &Evidence<'_>) -> Lesson {
         let p95_ms = evidence.window.latencies.map(|latencies| latencies.p95.as_millis());
         let above = matches!((p95_ms, self.anchor_ms), (Some(p95), Some(anchor)) if p95 > anchor);
-        let quarantine = evidence.quarantine(config, above);
-        match quarantine {
-            None => {
-                self.shift.clear();
-                if let Some(latencies) = evidence.window.latencies {
-                    self.reference.push(latencies.p95.as_millis());
-                    self.newest = Some(evidence.window.end);
-                }
+        match (evidence.quarantine(config, above), p95_ms) {
+            (None, Some(p95_ms)) => {
+                self.run = [Level::default(); 2];
+                self.reference.push(p95_ms);
+                self.newest = Some(evidence.window.end);
                 self.lower_anchor(config);
+                Lesson::Learn
             }
-            Some(Quarantine::Thin) if !above => self.pool_thin(config, evidence.window),
-            Some(Quarantine::AboveBand) => self.follow_shift(evidence.window),
+            (None | Some(Quarantine::Thin), _) => {
+                if !above && self.pool_thin(config, evidence.window) {
+                    return Lesson::Pool;
+                }
+                Lesson::Quarantine(Quarantine::Thin)
+            }
+            (Some(Quarantine::AboveBand), _) => match self.follow_run(evidence.window) {
+                Some(change) => Lesson::Relearn(change),
+                None => Lesson::Quarantine(Quarantine::AboveBand),
+            },
             // A run is broken by what hurts; what says nothing neither breaks nor feeds it.
-            Some(Quarantine::Breach | Quarantine::Failing) => self.shift.clear(),
-            Some(_) => {}
+            (Some(hurts @ (Quarantine::Breach | Quarantine::Failing)), _) => {
+                self.run = [Level::default(); 2];
+                Lesson::Quarantine(hurts)
+            }
+            (Some(other), _) => Lesson::Quarantine(other),
         }
-        quarantine
     }
 
     fn reconfigure(&mut self, config: &Config) {
@@ -300,75 +312,10 @@ impl Baseline for QuarantinedBaseline {
             self.reference = reference;
         }
     }
-}
 
-/// The learned state as it is stored.
-#[cfg(feature = "serde")]
-#[derive(serde::Serialize, serde::Deserialize)]
-struct RawQuarantined {
-    capacity: u32,
-    reference_ms: Vec<Latency>,
-    newest: Option<Timestamp>,
-    anchor_ms: Option<Latency>,
-    pool: (u32, Latency),
-    shift: Vec<(u32, Latency)>,
-}
-
-#[cfg(feature = "serde")]
-impl From<QuarantinedBaseline> for RawQuarantined {
-    fn from(baseline: QuarantinedBaseline) -> Self {
-        let latency = |millis| Latency::from_millis(millis);
-        Self {
-            capacity: u32::try_from(baseline.reference.capacity()).unwrap_or(u32::MAX),
-            reference_ms: baseline.reference.iter().filter_map(latency).collect(),
-            newest: baseline.newest,
-            anchor_ms: baseline.anchor_ms.and_then(latency),
-            pool: (baseline.pool.0, latency(baseline.pool.1).unwrap_or(Latency::ZERO)),
-            shift: baseline
-                .shift
-                .iter()
-                .filter_map(|(replicas, millis)| Some((*replicas, latency(*millis)?)))
-                .collect(),
-        }
+    fn rebase(&mut self, behind: Duration) {
+        self.newest = self.newest.map(|newest| newest.saturating_sub(behind));
     }
-}
-
-#[cfg(feature = "serde")]
-impl TryFrom<RawQuarantined> for QuarantinedBaseline {
-    type Error = BaselineError;
-
-    fn try_from(raw: RawQuarantined) -> Result<Self, BaselineError> {
-        let capacity = raw.capacity as usize;
-        if !(3..=100_000).contains(&capacity) || raw.reference_ms.len() > capacity {
-            return Err(BaselineError { windows: raw.reference_ms.len(), capacity });
-        }
-        let mut reference = RollingMedian::new(capacity);
-        for latency in raw.reference_ms {
-            reference.push(latency.as_millis());
-        }
-        let shift = raw.shift.into_iter().take(Self::SHIFT_WINDOWS_MAX);
-        Ok(Self {
-            reference,
-            newest: raw.newest,
-            anchor_ms: raw.anchor_ms.map(Latency::as_millis),
-            pool: (raw.pool.0, raw.pool.1.as_millis()),
-            shift: shift.map(|(replicas, latency)| (replicas, latency.as_millis())).collect(),
-        })
-    }
-}
-
-/// A stored reference that cannot be one.
-#[cfg(feature = "serde")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "baseline: {windows} windows do not fit a reference of {capacity}; start without the snapshot"
-)]
-#[non_exhaustive]
-pub struct BaselineError {
-    /// Windows stored.
-    pub windows: usize,
-    /// Windows that the reference holds.
-    pub capacity: usize,
 }
 
 #[cfg(test)]
@@ -378,7 +325,7 @@ mod tests {
     use crate::testing::{config, window};
 
     /// Feeds windows of these p95 as a planner would.
-    fn feed(baseline: &mut QuarantinedBaseline, p95_ms: f64, replicas: u32) -> Option<Quarantine> {
+    fn feed(baseline: &mut QuarantinedBaseline, p95_ms: f64, replicas: u32) -> Lesson {
         let config = config();
         let window = window(1, p95_ms, replicas);
         let yardstick = Yardstick {
@@ -405,7 +352,7 @@ mod tests {
         let mut baseline = warm();
         let before = baseline.estimate(&config()).map(|estimate| estimate.median);
         for _ in 0..10_000 {
-            assert_eq!(feed(&mut baseline, 400.0, 2), Some(Quarantine::Breach));
+            assert_eq!(feed(&mut baseline, 400.0, 2), Lesson::Quarantine(Quarantine::Breach));
         }
         assert_eq!(baseline.estimate(&config()).map(|estimate| estimate.median), before);
     }
@@ -427,7 +374,10 @@ mod tests {
         let mut baseline = warm();
         for replicas in [2, 3, 4, 3, 2] {
             for _ in 0..30 {
-                assert_eq!(feed(&mut baseline, 350.0, replicas), Some(Quarantine::Breach));
+                assert_eq!(
+                    feed(&mut baseline, 350.0, replicas),
+                    Lesson::Quarantine(Quarantine::Breach)
+                );
             }
         }
         assert_eq!(baseline.estimate(&config()).expect("warm").median.as_millis(), 40.0);
@@ -503,7 +453,7 @@ mod tests {
         for p95_ms in [21.0, 24.0, 22.0, 20.0].iter().cycle().take(4 * 12) {
             let window = thin(*p95_ms);
             let evidence = Evidence::new(&window, trusted.0, trusted.1);
-            assert_eq!(baseline.observe(&config, &evidence), Some(Quarantine::Thin));
+            assert_eq!(baseline.observe(&config, &evidence), Lesson::Pool);
         }
         let estimate = baseline.estimate(&config).expect("eight samples make an entry");
         assert_eq!((estimate.median.as_millis(), estimate.windows), (24.0, 12));

@@ -10,8 +10,10 @@ use core::fmt;
 
 use crate::Timestamp;
 use crate::advice::Verdict;
-use crate::baseline::{Estimate, Quarantine};
+use crate::baseline::{Estimate, Lesson};
 use crate::config::Thresholds;
+use crate::guard::Effect;
+use crate::operation::Operation;
 use crate::policy::Proposal;
 use crate::signal::{Breach, Signal};
 use crate::telemetry::{Doubt, Quality, Window};
@@ -42,6 +44,11 @@ impl fmt::Display for DecisionId {
 pub enum Action {
     /// Leave the replicas as they are.
     Hold,
+    /// What would be done if the planner were not in shadow mode; nobody carries it out.
+    Suggest {
+        /// How many replicas it would be.
+        to: u32,
+    },
     /// Make it this many replicas.
     Scale {
         /// How many.
@@ -80,11 +87,20 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// The new number of replicas; `None` when they stay as they are.
+    /// The new number of replicas to carry out; `None` when they stay as they are.
     pub const fn target(&self) -> Option<u32> {
         match self.action {
-            Action::Hold => None,
+            Action::Hold | Action::Suggest { .. } => None,
             Action::Scale { to } => Some(to),
+        }
+    }
+
+    /// The number of replicas that the decision arrives at, carried out or only suggested; the
+    /// current one where it holds, `None` where that is unknown.
+    pub const fn replicas(&self) -> Option<u32> {
+        match self.action {
+            Action::Hold => self.derivation.current,
+            Action::Scale { to } | Action::Suggest { to } => Some(to),
         }
     }
 }
@@ -96,6 +112,10 @@ impl fmt::Display for Decision {
         match (self.action, from) {
             (Action::Scale { to }, Some(from)) => write!(f, "{} {from} -> {to}", self.id)?,
             (Action::Scale { to }, None) => write!(f, "{} -> {to}", self.id)?,
+            (Action::Suggest { to }, Some(from)) => {
+                write!(f, "{} would go {from} -> {to}", self.id)?;
+            }
+            (Action::Suggest { to }, None) => write!(f, "{} would go to {to}", self.id)?,
             (Action::Hold, Some(from)) => write!(f, "{} hold {from}", self.id)?,
             (Action::Hold, None) => write!(f, "{} hold", self.id)?,
         }
@@ -120,8 +140,8 @@ pub struct Derivation {
     pub quality: Quality,
     /// What was normal; `None` while warming up.
     pub estimate: Option<Estimate>,
-    /// Why the window did not enter the baseline's reference, if it did not.
-    pub quarantine: Option<Quarantine>,
+    /// What the baseline made of the window afterwards; absent where it was not shown it.
+    pub lesson: Option<Lesson>,
     /// The thresholds in force.
     pub thresholds: Thresholds,
     /// How the window compared with normal.
@@ -132,6 +152,10 @@ pub struct Derivation {
     pub proposal: Proposal,
     /// What became of the advice; `None` when none was asked for.
     pub advice: Option<Verdict>,
+    /// What the operator allowed.
+    pub operation: Operation,
+    /// How things stood at the last scale-out under a breach, while its effect is watched.
+    pub effect: Option<Effect>,
     /// What each guard made of it, in order.
     pub guards: [GuardStep; Stage::COUNT],
     /// The constraint that decided the final count.
@@ -158,11 +182,13 @@ pub enum Stage {
     Flap,
     /// Fewest and most replicas.
     Bounds,
+    /// What the operator allows.
+    Operator,
 }
 
 impl Stage {
     /// How many guards there are.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
     /// All guards in order.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Doubt,
@@ -172,6 +198,7 @@ impl Stage {
         Self::Rate,
         Self::Flap,
         Self::Bounds,
+        Self::Operator,
     ];
 
     /// Its name as it is shown.
@@ -184,6 +211,7 @@ impl Stage {
             Self::Rate => "rate",
             Self::Flap => "flap",
             Self::Bounds => "bounds",
+            Self::Operator => "operator",
         }
     }
 }
@@ -242,6 +270,10 @@ pub enum Constraint {
         /// When the next one is free.
         until: Timestamp,
     },
+    /// The operator holds scale-ins.
+    HoldIn,
+    /// The operator holds scale-outs.
+    HoldOut,
     /// Scaling out did not help.
     Ineffective {
         /// How many times.
@@ -252,6 +284,8 @@ pub enum Constraint {
         /// The most.
         max: u32,
     },
+    /// The operator has paused the planner.
+    Paused,
     /// How many replicas there are is unknown: no target.
     ReplicasUnknown,
     /// A higher proposal is too recent.

@@ -98,6 +98,14 @@ pub trait AdviceGate: fmt::Debug {
 
     /// Goes on from a snapshot.
     fn restore(&mut self, state: GateState);
+
+    /// Goes on after the clock was set back by `behind`: every remembered time moves with it.
+    fn rebase(&mut self, behind: Duration) {
+        let GateState { spent, closed_until, failures, jitter } = self.state();
+        let spent = Timestamp::from_nanos(spent).saturating_sub(behind).as_nanos();
+        let closed_until = closed_until.saturating_sub(behind);
+        self.restore(GateState { spent, closed_until, failures, jitter });
+    }
 }
 
 /// A gate without an advisor behind it: always closed.
@@ -224,6 +232,7 @@ impl AdviceGate for Gateway {
     fn restore(&mut self, state: GateState) {
         // A bucket further ahead than any timestamp would never open again, and could overflow.
         self.bucket.0.store(state.spent.min(Timestamp::MAX.as_nanos()), Ordering::Relaxed);
+        self.limiter.clock().0.store(0, Ordering::Relaxed);
         self.closed_until = state.closed_until;
         self.failures = state.failures;
         self.jitter = state.jitter;

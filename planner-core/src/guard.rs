@@ -1,110 +1,24 @@
-//! The only maker of scaling decisions: seven guards in fixed order.
+//! The only maker of scaling decisions: eight guards in fixed order.
 //!
 //! Whatever policy and advisor want passes through here. Each guard is a small pure function from
 //! a count to a count with its own constraint; none can be configured away or replaced. What they
 //! need to remember is in [`GuardState`], which is part of every snapshot.
 
-use alloc::collections::VecDeque;
+mod memory;
+mod switch;
+
 use core::time::Duration;
 
-use crate::Timestamp;
-use crate::config::{Config, StepLimit};
-use crate::decision::{Constraint, DecisionId, GuardStep, Stage};
+pub use memory::{Effect, GuardState};
+pub(crate) use switch::{Switch, on};
+
+use crate::decision::{Constraint, GuardStep, Stage};
+use crate::operation::Mode;
 use crate::policy::View;
 use crate::telemetry::Quality;
 
-/// Most scalings that are remembered. A step limit whose period holds more of them counts the
-/// latest of them.
-const SCALINGS_MAX: usize = 1_024;
-/// Most proposals that are remembered for stabilisation; see [`GuardState::note_proposal`].
-const PROPOSALS_MAX: usize = 256;
 /// The span over which changes of direction are counted.
 const FLAP_SPAN: Duration = Duration::from_secs(3_600);
-/// Settled windows that a scale-out has to show its effect in.
-const EFFICACY_WINDOWS: u32 = 3;
-/// A single settled window of this length shows it too.
-const EFFICACY_SPAN: Duration = Duration::from_secs(5);
-/// Share by which latency must fall, or throughput or load must rise, to count as an effect.
-const EFFECT_SHARE: f64 = 0.10;
-
-/// What the guards remember.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub struct GuardState {
-    /// Scalings that were decided and not refused, oldest first.
-    scalings: VecDeque<Scaling>,
-    /// When the direction changed, oldest first; at most the budget.
-    flips: VecDeque<Timestamp>,
-    /// Proposals that no later one exceeds, oldest and highest first.
-    proposals: VecDeque<(Timestamp, u32)>,
-    /// What the last scale-out was meant to cure.
-    ailment: Option<Ailment>,
-    /// Scale-outs in a row without effect.
-    ineffective: u32,
-}
-
-/// One scaling.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct Scaling {
-    id: DecisionId,
-    at: Timestamp,
-    from: u32,
-    to: u32,
-    /// It changed direction.
-    flipped: bool,
-}
-
-impl Scaling {
-    const fn is_out(&self) -> bool {
-        self.to > self.from
-    }
-}
-
-/// How things stood when replicas were added under a breach.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct Ailment {
-    /// The scale-out that was to cure it.
-    of: DecisionId,
-    p95_ms: Option<f64>,
-    error_share: Option<f64>,
-    arrivals_per_s: Option<f64>,
-    completions_per_s: Option<f64>,
-    /// The scale-out was found to be without effect.
-    judged: bool,
-}
-
-impl Ailment {
-    fn of(view: &View<'_>, scaling: DecisionId) -> Self {
-        let traffic = view.window.traffic;
-        Self {
-            of: scaling,
-            p95_ms: view.window.latencies.map(|latencies| latencies.p95.as_millis()),
-            error_share: view.window.error_share(),
-            arrivals_per_s: traffic.map(|traffic| traffic.arrivals_per_s),
-            completions_per_s: traffic.and_then(|traffic| traffic.completions_per_s),
-            judged: false,
-        }
-    }
-
-    /// Whether something is better, or the load is another, than `before`.
-    fn differs_from(&self, before: &Self) -> bool {
-        let both = |then: Option<f64>, now: Option<f64>| then.zip(now);
-        let fell = |then, now| {
-            both(then, now).is_some_and(|(then, now)| now < then * (1.0 - EFFECT_SHARE))
-        };
-        let rose = |then, now| {
-            both(then, now).is_some_and(|(then, now)| now > then * (1.0 + EFFECT_SHARE))
-        };
-        fell(before.p95_ms, self.p95_ms)
-            || fell(before.error_share, self.error_share)
-            || rose(before.arrivals_per_s, self.arrivals_per_s)
-            || rose(before.completions_per_s, self.completions_per_s)
-            || before.p95_ms.is_none() && self.p95_ms.is_some()
-    }
-}
 
 /// The final count with each guard's part in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,6 +50,7 @@ pub(crate) fn guard(view: &View<'_>, state: &GuardState, wanted: u32) -> Guarded
             Stage::Rate => rate(view, state, before),
             Stage::Flap => flap(view, state, before),
             Stage::Bounds => bounds(view, state, before),
+            Stage::Operator => operator(view, before),
         };
         let constraint = if after == before { Constraint::Unconstrained } else { constraint };
         if after != before {
@@ -150,25 +65,29 @@ pub(crate) fn guard(view: &View<'_>, state: &GuardState, wanted: u32) -> Guarded
 /// Doubt never scales in.
 fn doubt(view: &View<'_>, wanted: u32) -> (u32, Constraint) {
     match view.quality {
-        Quality::Doubtful(doubt) => (wanted.max(view.current), Constraint::Doubt(doubt)),
-        Quality::Trusted => (wanted, Constraint::Unconstrained),
+        Quality::Doubtful(doubt) if on(Switch::Doubt) => {
+            (wanted.max(view.current), Constraint::Doubt(doubt))
+        }
+        _ => (wanted, Constraint::Unconstrained),
     }
 }
 
 /// Nothing is scaled in while it hurts, or before it is known what normal is.
 fn health(view: &View<'_>, wanted: u32) -> (u32, Constraint) {
     let kept = wanted.max(view.current);
-    if view.signal.failing {
+    if view.signal.failing && on(Switch::Failing) {
         let error_share = view.window.error_share().unwrap_or(1.0);
         return (kept, Constraint::Failing { error_share });
     }
-    if let Some(breach) = view.signal.breach {
+    if let Some(breach) = view.signal.breach
+        && on(Switch::Breach)
+    {
         return (kept, Constraint::Breach(breach));
     }
-    if view.estimate.is_none() {
+    if view.estimate.is_none() && on(Switch::Warmup) {
         return (kept, Constraint::Warmup);
     }
-    if !view.signal.near {
+    if view.estimate.is_some() && !view.signal.near && on(Switch::AboveBand) {
         return (kept, Constraint::AboveBand);
     }
     (wanted, Constraint::Unconstrained)
@@ -176,8 +95,8 @@ fn health(view: &View<'_>, wanted: u32) -> (u32, Constraint) {
 
 /// Scaling out that does not help stops until there is new evidence.
 fn efficacy(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
-    let attempts = state.ineffective;
-    if attempts >= view.config.efficacy_attempts() {
+    let attempts = state.ineffective();
+    if attempts >= view.config.efficacy_attempts() && on(Switch::Ineffective) {
         return (wanted.min(view.current), Constraint::Ineffective { attempts });
     }
     (wanted, Constraint::Unconstrained)
@@ -185,11 +104,8 @@ fn efficacy(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constrain
 
 /// A scale-in goes no lower than the highest proposal of the stabilisation window.
 fn stabilise(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
-    let since = view.config.stabilisation_in();
-    let recent = |at: Timestamp| view.now.saturating_since(at) < since;
-    let highest = state.proposals.iter().find(|(at, _)| recent(*at)).map(|(_, count)| *count);
-    match highest {
-        Some(replicas) if wanted < view.current => {
+    match state.highest_proposal(view.config, view.now) {
+        Some(replicas) if wanted < view.current && on(Switch::Stabilisation) => {
             let held = wanted.max(replicas.min(view.current));
             (held, Constraint::Stabilisation { replicas })
         }
@@ -202,23 +118,27 @@ fn rate(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
     let current = view.current;
     if wanted > current {
         if let Some(last) = state.last_out() {
-            let until = last.at.saturating_add(view.config.cooldown_out());
-            if view.now < until {
+            let until = last.saturating_add(view.config.cooldown_out());
+            if view.now < until && on(Switch::CooldownOut) {
                 return (current, Constraint::CooldownOut { until });
             }
         }
         let most = state.most_after_step_out(view).max(current);
-        return (wanted.min(most), Constraint::StepOut { most });
+        if on(Switch::StepOut) {
+            return (wanted.min(most), Constraint::StepOut { most });
+        }
     }
     if wanted < current {
-        if let Some(last) = state.scalings.back() {
-            let until = last.at.saturating_add(view.config.cooldown_in());
-            if view.now < until {
+        if let Some((last, _, _)) = state.last_order() {
+            let until = last.saturating_add(view.config.cooldown_in());
+            if view.now < until && on(Switch::CooldownIn) {
                 return (current, Constraint::CooldownIn { until });
             }
         }
         let least = state.least_after_step_in(view).min(current);
-        return (wanted.max(least), Constraint::StepIn { least });
+        if on(Switch::StepIn) {
+            return (wanted.max(least), Constraint::StepIn { least });
+        }
     }
     (wanted, Constraint::Unconstrained)
 }
@@ -230,12 +150,11 @@ fn flap(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
     if wanted == view.current || emergency || !state.would_flip(view.current, wanted) {
         return (wanted, Constraint::Unconstrained);
     }
-    let spent = state.flips.iter().filter(|at| view.now.saturating_since(**at) < FLAP_SPAN);
-    if spent.count() < budget as usize {
+    let flips = || state.flips().filter(|at| view.now.saturating_since(*at) < FLAP_SPAN);
+    if flips().count() < budget as usize || !on(Switch::FlapBudget) {
         return (wanted, Constraint::Unconstrained);
     }
-    let oldest = state.flips.iter().find(|at| view.now.saturating_since(**at) < FLAP_SPAN);
-    let until = oldest.copied().unwrap_or(view.now).saturating_add(FLAP_SPAN);
+    let until = flips().next().unwrap_or(view.now).saturating_add(FLAP_SPAN);
     (view.current, Constraint::FlapBudget { budget, until })
 }
 
@@ -243,156 +162,39 @@ fn flap(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
 /// downwards within the step limit.
 fn bounds(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
     let bounds = view.config.bounds();
-    if view.current > bounds.max() {
+    let over = Constraint::OverMax { max: bounds.max() };
+    if view.current > bounds.max() && on(Switch::OverMax) {
         let least = state.least_after_step_in(view).min(view.current);
-        return (bounds.max().max(least), Constraint::OverMax { max: bounds.max() });
+        return (bounds.max().max(least), over);
     }
-    if wanted < bounds.min() {
+    if wanted < bounds.min() && on(Switch::BelowMin) {
         return (bounds.min(), Constraint::BelowMin { min: bounds.min() });
     }
-    (wanted.min(bounds.max()), Constraint::OverMax { max: bounds.max() })
+    let most = if on(Switch::OverMax) { bounds.max() } else { wanted };
+    (wanted.min(most), over)
 }
 
-impl GuardState {
-    /// Records what was proposed, for stabilisation. Keeps only proposals that no later one
-    /// exceeds, so the highest of any span is the first within it; when there are too many, the
-    /// oldest two become one that is as recent and as high as either.
-    pub(crate) fn note_proposal(&mut self, config: &Config, now: Timestamp, replicas: u32) {
-        let span = config.stabilisation_in();
-        while self.proposals.front().is_some_and(|(at, _)| now.saturating_since(*at) >= span) {
-            self.proposals.pop_front();
-        }
-        while self.proposals.back().is_some_and(|(_, lower)| *lower <= replicas) {
-            self.proposals.pop_back();
-        }
-        while self.proposals.len() >= PROPOSALS_MAX
-            && let Some((_, highest)) = self.proposals.pop_front()
-            && let Some(next) = self.proposals.front_mut()
-        {
-            next.1 = highest;
-        }
-        self.proposals.push_back((now, replicas));
+/// The operator has the last word.
+fn operator(view: &View<'_>, wanted: u32) -> (u32, Constraint) {
+    let (current, operation) = (view.current, view.operation);
+    if operation.mode == Mode::Pause && on(Switch::Paused) {
+        return (current, Constraint::Paused);
     }
-
-    /// Records a scaling that was decided. It is taken as applied until it is refused.
-    pub(crate) fn note_scaling(&mut self, view: &View<'_>, id: DecisionId, to: u32) {
-        let from = view.current;
-        let flipped = self.would_flip(from, to);
-        if flipped {
-            let budget = view.config.flap_budget_per_hour() as usize;
-            while self.flips.len() >= budget.max(1) {
-                self.flips.pop_front();
-            }
-            self.flips.push_back(view.now);
-        }
-        while self.scalings.len() >= SCALINGS_MAX {
-            self.scalings.pop_front();
-        }
-        self.scalings.push_back(Scaling { id, at: view.now, from, to, flipped });
-        if to > from && view.signal.breach.is_some() {
-            let now = Ailment::of(view, id);
-            self.ailment = Some(now);
-        }
+    if operation.hold_in && wanted < current && on(Switch::HoldIn) {
+        return (current, Constraint::HoldIn);
     }
-
-    /// Forgets a scaling that was refused: it starts no cooldown and spends no budget.
-    pub(crate) fn forget_scaling(&mut self, id: DecisionId) -> bool {
-        let Some(index) = self.scalings.iter().rposition(|scaling| scaling.id == id) else {
-            return false;
-        };
-        if let Some(refused) = self.scalings.remove(index)
-            && refused.flipped
-            && let Some(flip) = self.flips.iter().rposition(|at| *at == refused.at)
-        {
-            self.flips.remove(flip);
-        }
-        // What was not carried out cannot have been without effect.
-        if let Some(ailment) = self.ailment.take_if(|ailment| ailment.of == id)
-            && ailment.judged
-        {
-            self.ineffective = self.ineffective.saturating_sub(1);
-        }
-        true
+    if operation.hold_out && wanted > current && on(Switch::HoldOut) {
+        return (current, Constraint::HoldOut);
     }
-
-    /// Judges whether the last scale-out under a breach helped. Called once a window, after its
-    /// decision.
-    pub(crate) fn note_effect(&mut self, view: &View<'_>) {
-        if view.signal.breach.is_none() && view.quality.is_trusted() {
-            self.ineffective = 0;
-            self.ailment = None;
-        }
-        let Some(before) = &mut self.ailment else {
-            return;
-        };
-        let now = Ailment::of(view, before.of);
-        if now.differs_from(before) {
-            // Milder, or another load: new evidence, and what comes next is held against it.
-            self.ineffective = 0;
-            *before = now;
-        } else if shows_effect(view) && !before.judged {
-            self.ineffective = self.ineffective.saturating_add(1);
-            before.judged = true;
-        }
-    }
-
-    /// The last scaling: when, from and to how many replicas.
-    pub(crate) fn last_order(&self) -> Option<(Timestamp, u32, u32)> {
-        self.scalings.back().map(|scaling| (scaling.at, scaling.from, scaling.to))
-    }
-
-    fn last_out(&self) -> Option<&Scaling> {
-        self.scalings.iter().rev().find(|scaling| scaling.is_out())
-    }
-
-    fn would_flip(&self, from: u32, to: u32) -> bool {
-        self.scalings.back().is_some_and(|last| to != from && last.is_out() != (to > from))
-    }
-
-    /// The most that the step limit of scaling out allows now.
-    fn most_after_step_out(&self, view: &View<'_>) -> u32 {
-        let limit = view.config.step_out();
-        let added = self.moved_within(view, limit, true);
-        let removed = self.moved_within(view, limit, false);
-        let start = view.current.saturating_add(removed).saturating_sub(added);
-        start.saturating_add(step(start, limit))
-    }
-
-    /// The least that the step limit of scaling in allows now.
-    fn least_after_step_in(&self, view: &View<'_>) -> u32 {
-        let limit = view.config.step_in();
-        let added = self.moved_within(view, limit, true);
-        let removed = self.moved_within(view, limit, false);
-        let start = view.current.saturating_add(removed).saturating_sub(added);
-        start.saturating_sub(step(start, limit))
-    }
-
-    /// Replicas moved in one direction within the limit's period.
-    fn moved_within(&self, view: &View<'_>, limit: StepLimit, out: bool) -> u32 {
-        let recent = self.scalings.iter().filter(|scaling| {
-            scaling.is_out() == out && view.now.saturating_since(scaling.at) < limit.period
-        });
-        recent.fold(0, |sum, scaling| sum.saturating_add(scaling.from.abs_diff(scaling.to)))
-    }
-}
-
-/// Whether a scale-out has had the time to show its effect: a few windows, or one long one.
-fn shows_effect(view: &View<'_>) -> bool {
-    let long = view.window.length() >= EFFICACY_SPAN && view.settled_windows > 0;
-    view.settled_windows >= EFFICACY_WINDOWS || long
-}
-
-/// The larger of the limit's count and its percentage of `start`, rounded down.
-fn step(start: u32, limit: StepLimit) -> u32 {
-    let share = u64::from(start) * u64::from(limit.percent) / 100;
-    limit.replicas.max(u32::try_from(share).unwrap_or(u32::MAX))
+    (wanted, Constraint::Unconstrained)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::memory::EFFICACY_WINDOWS;
     use crate::testing::{Scene, at};
-    use crate::{Config, Doubt, ReplicaBounds};
+    use crate::{Config, DecisionId, Doubt, Operation, ReplicaBounds, StepLimit};
 
     /// What the guards make of `wanted`, and what bound.
     fn guarded(scene: &Scene, state: &GuardState, wanted: u32) -> (u32, Constraint) {
@@ -574,7 +376,47 @@ mod tests {
             let scene = Scene { config: config.clone(), ..Scene::calm(u64::from(second) + 1, 4) };
             state.note_scaling(&scene.view(), DecisionId(u64::from(second)), 4 + second % 2);
         }
-        assert!(state.proposals.len() <= PROPOSALS_MAX && state.scalings.len() <= SCALINGS_MAX);
-        assert_eq!(state.proposals.front().map(|(_, highest)| *highest), Some(9_000));
+        let (scalings, proposals) = state.lengths();
+        assert!(scalings <= 1_024 && proposals <= 10, "{scalings} and {proposals}");
+        let day = Config::builder(ReplicaBounds::new(1, 8).expect("bounds"))
+            .stabilisation_in(Duration::from_secs(86_400))
+            .build()
+            .expect("settings");
+        assert_eq!(state.highest_proposal(&day, at(5_000)), Some(9_000));
+    }
+
+    #[test]
+    fn a_proposal_that_falls_step_by_step_is_held_for_a_quarter_longer_at_most() {
+        let config = Config::builder(ReplicaBounds::new(1, 200).expect("bounds"))
+            .stabilisation_in(Duration::from_secs(120))
+            .build()
+            .expect("settings");
+        let mut state = GuardState::default();
+        for second in 0..1_000 {
+            state.note_proposal(&config, at(second), 2_000 - u32::try_from(second).expect("small"));
+            let highest = state.highest_proposal(&config, at(second)).expect("there is one");
+            let oldest = 2_000 - highest;
+            let age = u32::try_from(second).expect("small") - oldest;
+            assert!(age <= 150, "a proposal of {age} s ago holds");
+            assert!(second < 119 || age >= 119, "one of {age} s ago is forgotten already");
+        }
+    }
+
+    #[test]
+    fn the_operator_has_the_last_word() {
+        let state = GuardState::default();
+        let below = Scene { config: free(3, 6), ..Scene::calm(100, 1) };
+        let mut view = below.view();
+        view.operation = Operation::of(Mode::Pause);
+        assert_eq!(guard(&view, &state, 1).binding, Constraint::Paused, "not even a correction");
+        view.operation = Operation::default().holding_out();
+        let held = guard(&view, &state, 1);
+        assert_eq!((held.replicas, held.binding), (1, Constraint::HoldOut));
+        let calm = Scene { config: free(1, 6), ..Scene::calm(100, 4) };
+        let mut view = calm.view();
+        view.operation = Operation::default().holding_in();
+        let held = guard(&view, &state, 2);
+        assert_eq!((held.replicas, held.binding), (4, Constraint::HoldIn));
+        assert_eq!(guard(&view, &state, 5).replicas, 5, "the other direction is free");
     }
 }

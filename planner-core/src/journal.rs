@@ -38,7 +38,7 @@ pub struct Header<S, B = QuarantinedBaseline> {
 
 impl<S, B> Header<S, B> {
     /// The format that this version writes.
-    pub const SCHEMA: u16 = 1;
+    pub const SCHEMA: u16 = 2;
 }
 
 impl<S: Clone + PartialEq, B: Baseline> Header<S, B> {

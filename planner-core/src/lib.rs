@@ -9,9 +9,12 @@ pub mod advice;
 pub mod baseline;
 pub mod config;
 pub mod decision;
+pub mod fleet;
 pub mod gateway;
 pub mod guard;
 pub mod journal;
+mod kernel;
+pub mod operation;
 pub mod planner;
 pub mod policy;
 pub mod signal;
@@ -23,7 +26,9 @@ mod testing;
 pub mod time;
 
 pub use advice::{Advice, AdvisedAction, AdvisorFault, Verdict};
-pub use baseline::{Baseline, Estimate, FixedReference, Quarantine, QuarantinedBaseline};
+pub use baseline::{
+    Baseline, Estimate, FixedReference, Lesson, Level, LevelChange, Quarantine, QuarantinedBaseline,
+};
 pub use config::{
     AdviceConfig, Config, ConfigBuilder, ConfigError, ReplicaBounds, ServiceId, ServiceIdError,
     StepLimit, Thresholds,
@@ -31,9 +36,14 @@ pub use config::{
 pub use decision::{
     Action, Constraint, Decision, DecisionId, Derivation, GuardStep, Origin, Stage,
 };
+pub use fleet::{Class, Fleet, FleetError, Member};
 pub use gateway::{AdviceGate, CallOutcome, ClosedGate, Denied, Gateway, Permit};
+pub use guard::Effect;
+pub use operation::{Mode, Operation};
 pub use planner::{Brief, Consultation, ConsultationId, Event, Idle, Outcome, Planner, Step};
-pub use policy::{Heuristic, NoSignal, Poc, Policy, Proposal, Reason, View};
+pub use policy::{
+    Heuristic, HeuristicState, NoSignal, Poc, Policy, Proposal, Reason, Reasons, View,
+};
 pub use signal::{Breach, Signal};
 pub use snapshot::{RestoreError, Snapshot};
 pub use telemetry::{

@@ -23,21 +23,21 @@ pub use event::{Brief, Consultation, ConsultationId, Event, Idle, Outcome, Step}
 
 use crate::Timestamp;
 use crate::advice::{self, Advice, AdvisorFault, Verdict};
-use crate::baseline::{Baseline, Estimate, Evidence, Quarantine, QuarantinedBaseline};
+use crate::baseline::{Baseline, Estimate, QuarantinedBaseline};
 use crate::config::{Config, ReplicaBounds, Thresholds};
-use crate::decision::{Action, Constraint, Decision, DecisionId, Derivation, Origin};
+use crate::decision::{Constraint, Decision, Origin};
 use crate::gateway::{AdviceGate, CallOutcome, Gateway, Permit};
-use crate::guard::{GuardState, Guarded, guard};
+use crate::guard::guard;
+use crate::kernel::{Judged, Kernel, Merged, Rules, Streaks};
+use crate::operation::Operation;
 use crate::policy::{Heuristic, Policy, Proposal, View};
-use crate::signal::{Signal, Yardstick};
 use crate::snapshot::{RestoreError, Snapshot};
-use crate::telemetry::{Quality, Window};
+use crate::telemetry::Window;
 
-/// What a planner remembers between events, apart from its parts' own state.
-#[derive(Clone, Debug, PartialEq)]
+/// The conversation with the advisor and the window at hand; the rest is the kernel's.
+#[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Tally {
-    pub(crate) now: Timestamp,
     /// The window under decision.
     pub(crate) window: Option<Window>,
     /// It has taught policy and baseline. That happens once, after its decision, or when the next
@@ -45,24 +45,11 @@ pub(crate) struct Tally {
     pub(crate) taught: bool,
     /// The runs of windows that ended before it.
     pub(crate) before: Streaks,
-    /// The runs of windows with it.
-    pub(crate) streaks: Streaks,
-    pub(crate) next_decision: u64,
     pub(crate) next_consultation: u64,
     pub(crate) open: Option<Open>,
     pub(crate) advised: Option<(Thresholds, Timestamp)>,
     pub(crate) last_consulted: Option<(Timestamp, ConsultKey)>,
     pub(crate) last_tick: Option<Timestamp>,
-}
-
-/// Runs of windows.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(crate) struct Streaks {
-    near: u32,
-    settled: u32,
-    suspects: u32,
-    queued: u32,
 }
 
 /// A consultation under way.
@@ -116,11 +103,9 @@ pub(crate) struct ConsultKey {
 pub struct Planner<P: Policy = Heuristic, B = QuarantinedBaseline, G = Gateway> {
     config: Config,
     policy: P,
-    state: P::State,
-    baseline: B,
     gate: G,
     permit: Option<Permit>,
-    guards: GuardState,
+    kernel: Kernel<P::State, B>,
     tally: Tally,
 }
 
@@ -158,22 +143,9 @@ impl<P: Policy> Planner<P> {
 impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
     /// A planner of these parts, which has seen nothing yet.
     pub fn with_parts(config: Config, policy: P, baseline: B, gate: G) -> Self {
-        let state = policy.initial_state();
-        let tally = Tally {
-            now: Timestamp::ORIGIN,
-            window: None,
-            taught: false,
-            before: Streaks::default(),
-            streaks: Streaks::default(),
-            next_decision: 1,
-            next_consultation: 1,
-            open: None,
-            advised: None,
-            last_consulted: None,
-            last_tick: None,
-        };
-        let guards = GuardState::default();
-        Self { config, policy, state, baseline, gate, permit: None, guards, tally }
+        let kernel = Kernel::new(policy.initial_state(), baseline);
+        let tally = Tally { next_consultation: 1, ..Tally::default() };
+        Self { config, policy, gate, permit: None, kernel, tally }
     }
 
     /// A planner that goes on from `snapshot`, with a gate of the caller's choice.
@@ -188,35 +160,22 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         snapshot: Snapshot<P::State, B>,
     ) -> Result<Self, RestoreError> {
         snapshot.check(policy.name(), policy.version())?;
-        gate.restore(snapshot.gate);
-        let mut baseline = snapshot.baseline;
-        baseline.reconfigure(&config);
-        let permit = snapshot.tally.open.as_ref().map(|_| Permit(()));
-        Ok(Self {
-            config,
-            policy,
-            state: snapshot.state,
-            baseline,
-            gate,
-            permit,
-            guards: snapshot.guards,
-            tally: snapshot.tally,
-        })
+        let (mut kernel, tally, gate_state) = snapshot.into_parts();
+        gate.restore(gate_state);
+        kernel.baseline.reconfigure(&config);
+        let permit = tally.open.as_ref().map(|_| Permit(()));
+        Ok(Self { config, policy, gate, permit, kernel, tally })
     }
 
     /// Everything that is needed to go on elsewhere: the restored planner's next step is this
     /// one's. An open consultation goes along.
     pub fn snapshot(&self) -> Snapshot<P::State, B> {
-        Snapshot {
-            version: Snapshot::<(), ()>::VERSION,
-            policy: self.policy.name().into(),
-            policy_version: self.policy.version(),
-            state: self.state.clone(),
-            baseline: self.baseline.clone(),
-            gate: self.gate.state(),
-            guards: self.guards.clone(),
-            tally: self.tally.clone(),
-        }
+        Snapshot::with_tally(
+            &self.policy,
+            self.kernel.clone(),
+            self.tally.clone(),
+            self.gate.state(),
+        )
     }
 
     /// The configuration.
@@ -231,7 +190,12 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
 
     /// What is normal; `None` while warming up.
     pub fn estimate(&self) -> Option<Estimate> {
-        self.baseline.estimate(&self.config)
+        self.kernel.baseline.estimate(&self.config)
+    }
+
+    /// What the operator allows; see [`Event::Operate`].
+    pub const fn operation(&self) -> Operation {
+        self.kernel.operation
     }
 
     /// When to send [`Event::Wake`] at the latest; `None` when only a window matters.
@@ -239,7 +203,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         let deadline = self.tally.open.as_ref().map(|open| open.deadline);
         let tick = self.policy.period().and_then(|period| {
             self.tally.window.as_ref()?;
-            Some(self.tally.last_tick.map_or(self.tally.now, |last| last.saturating_add(period)))
+            Some(self.tally.last_tick.map_or(self.kernel.now, |last| last.saturating_add(period)))
         });
         match (deadline, tick) {
             (Some(deadline), Some(tick)) => Some(deadline.min(tick)),
@@ -250,16 +214,25 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
     /// Takes one event, gives one step. Never panics, never blocks; O(log n) in the length of the
     /// baseline for finding, O(n) moves of eight bytes for keeping it sorted.
     ///
-    /// A `now` before the last one counts as the last one.
+    /// A `now` a little before the last one counts as the last one. Further back than
+    /// [`Config::window_age_max`] the clock was set back: what is remembered moves with it, as if
+    /// the clock had stood still.
     pub fn step(&mut self, now: Timestamp, event: Event<P::Signal>) -> Step {
         let now = self.advance(now);
         match event {
             Event::Observe(window) => self.observe(now, window),
             Event::Advise(id, answer) => self.advise(now, id, answer),
             Event::Wake => self.wake(now),
-            Event::Settle(id, outcome) => self.settle(id, outcome),
+            Event::Settle(id, outcome) => {
+                let known = self.kernel.settle(&self.policy, id, outcome);
+                Step::Idle(if known { Idle::Note } else { Idle::Stale })
+            }
             Event::Signal(signal) => {
-                self.policy.absorb(now, signal, &mut self.state);
+                self.policy.absorb(now, signal, &mut self.kernel.state);
+                Step::Idle(Idle::Note)
+            }
+            Event::Operate(operation) => {
+                self.kernel.operation = operation;
                 Step::Idle(Idle::Note)
             }
         }
@@ -271,35 +244,55 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
     pub fn decide(&mut self, now: Timestamp, window: &Window) -> Decision {
         let now = self.advance(now);
         if !self.accept(now, window.clone()) {
-            return self.without_target(now, window, Constraint::StaleWindow);
+            let (kernel, rules) = self.parts(now);
+            return kernel.without_target(&rules, window, Constraint::StaleWindow);
         }
         self.close(now, CallOutcome::Cancelled);
         self.conclude(now, None)
     }
 
     fn advance(&mut self, now: Timestamp) -> Timestamp {
-        self.tally.now = self.tally.now.max(now);
-        self.tally.now
+        let (kernel, rules) = self.parts(now);
+        if let Some(behind) = kernel.advance(&rules, now) {
+            self.gate.rebase(behind);
+            self.tally.rebase(behind);
+        }
+        self.kernel.now
+    }
+
+    /// The kernel, and the rules that it follows at `now`.
+    fn parts(&mut self, now: Timestamp) -> (&mut Kernel<P::State, B>, Rules<'_, P>) {
+        let thresholds = thresholds(&self.config, &self.tally, now);
+        (&mut self.kernel, Rules { config: &self.config, policy: &self.policy, thresholds })
+    }
+
+    /// The rules at `now`.
+    fn rules(&self, now: Timestamp) -> Rules<'_, P> {
+        let thresholds = thresholds(&self.config, &self.tally, now);
+        Rules { config: &self.config, policy: &self.policy, thresholds }
     }
 
     /// Makes `window` the one under decision, unless it is a repeated or older one.
     fn accept(&mut self, now: Timestamp, window: Window) -> bool {
-        // A window of the future would make every later one look repeated.
-        if window.end > now.saturating_add(self.config.window_age_max()) {
+        if !self.kernel.is_fresh(&self.config, &window) {
             return false;
         }
-        if let Some(last) = &self.tally.window {
-            if window.seq <= last.seq || window.end <= last.end {
-                return false;
-            }
-            match self.judge(now) {
-                Some(judged) => _ = self.teach(now, &judged, judged.current),
-                None => self.tally.streaks = Streaks::default(),
+        // A window that was not decided on its own teaches before the next one is judged.
+        if let (Some(last), false) = (self.tally.window.take(), self.tally.taught) {
+            let before = self.tally.before;
+            let (kernel, rules) = self.parts(now);
+            match kernel.judge(&rules, &last, before) {
+                Some(judged) => {
+                    let view = kernel.view(&rules, &last, &judged);
+                    let _ = kernel.teach(&rules, &view, judged.streaks, judged.current);
+                }
+                None => kernel.streaks = Streaks::default(),
             }
         }
+        self.kernel.last = Some((window.seq, window.end));
         self.tally.window = Some(window);
         self.tally.taught = false;
-        self.tally.before = self.tally.streaks;
+        self.tally.before = self.kernel.streaks;
         true
     }
 
@@ -310,7 +303,10 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         if self.policy.period().is_some() {
             return Step::Idle(Idle::Note);
         }
-        let Some(parts) = self.judge(now) else {
+        let rules = self.rules(now);
+        let window = self.tally.window.as_ref();
+        let judged = window.and_then(|it| self.kernel.judge(&rules, it, self.tally.before));
+        let Some(judged) = judged else {
             return Step::Decide(self.conclude(now, None));
         };
         // A shell that sends no `Wake` still gets its decision by the first window after it.
@@ -320,13 +316,13 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
             return Step::Decide(self.conclude_missed(now, AdvisorFault::Timeout));
         }
         if let Some(id) = self.tally.open.as_ref().map(|open| open.id) {
-            if parts.signal.breach.is_none() {
+            if judged.signal.breach.is_none() {
                 return Step::Idle(Idle::Await(id));
             }
             self.close(now, CallOutcome::Cancelled);
             return Step::Decide(self.conclude(now, Some(Verdict::Overtaken)));
         }
-        if let Some(consultation) = self.consult(now, &parts) {
+        if let Some(consultation) = self.consult(now, &judged) {
             return Step::Consult(consultation);
         }
         Step::Decide(self.conclude(now, None))
@@ -357,7 +353,9 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
             self.tally.advised = Some((tightened, now.saturating_add(ttl)));
         }
         // The replicas are no longer those that the question was about: the answer is not either.
-        if self.committed(now) != Some(open.snapshot_current) {
+        let window = self.tally.window.as_ref();
+        let current = window.and_then(|it| self.kernel.committed(&self.config, it));
+        if current != Some(open.snapshot_current) {
             return Step::Decide(self.conclude(now, Some(Verdict::Outdated)));
         }
         Step::Decide(self.conclude_advised(now, &advice))
@@ -380,79 +378,12 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         Step::Idle(Idle::Early)
     }
 
-    fn settle(&mut self, id: DecisionId, outcome: Outcome) -> Step {
-        let known = id.0 < self.tally.next_decision;
-        if known && outcome == Outcome::Refuse && self.guards.forget_scaling(id) {
-            self.policy.refused(&mut self.state);
-        }
-        Step::Idle(if known { Idle::Note } else { Idle::Stale })
-    }
-
     /// Closes the open consultation, if there is one.
     fn close(&mut self, now: Timestamp, outcome: CallOutcome) {
         self.tally.open = None;
         if let Some(permit) = self.permit.take() {
             self.gate.settle(now, permit, outcome);
         }
-    }
-
-    /// Replicas that are ready or ordered; `None` when unknown.
-    ///
-    /// While the start-up allowance lasts, a scale-out that was ordered counts as carried out,
-    /// because a window may end before it begins; so does a scale-in where the source does not
-    /// count starting replicas.
-    fn committed(&self, now: Timestamp) -> Option<u32> {
-        let window = self.tally.window.as_ref()?;
-        let ready = window.ready?;
-        let counted = ready.saturating_add(window.starting.unwrap_or(0));
-        let allowance = self.config.startup_allowance();
-        let ordered = match self.guards.last_order() {
-            Some((at, from, to)) if now.saturating_since(at) < allowance => (from, to),
-            _ => return Some(counted),
-        };
-        Some(match ordered {
-            (from, to) if to > from => counted.max(to),
-            (_, to) if window.starting.is_none() => to,
-            _ => counted,
-        })
-    }
-
-    /// The thresholds in force.
-    fn thresholds(&self, now: Timestamp) -> Thresholds {
-        let operator = self.config.thresholds();
-        let advised = self.tally.advised.filter(|(_, until)| now < *until);
-        // Tightened again: the operator may have tightened his own since.
-        advised.and_then(|(advised, _)| advice::tighten(operator, advised)).unwrap_or(operator)
-    }
-
-    /// Judges the window under decision; `None` when there is no count to start from.
-    fn judge(&self, now: Timestamp) -> Option<Judged> {
-        let window = self.tally.window.as_ref()?;
-        let current = self.committed(now)?;
-        let estimate = self.baseline.estimate(&self.config);
-        let active = self.thresholds(now);
-        let before = self.tally.before;
-        let (suspects_before, queued_before) = (before.suspects, before.queued);
-        let yardstick =
-            Yardstick { config: &self.config, active, estimate, suspects_before, queued_before };
-        let signal = Signal::assess(window, &yardstick);
-        let all_ready = window.ready.is_some_and(|ready| ready >= current);
-        let quality = window.quality(now, &self.config);
-        let calm = signal.near && !signal.failing && quality.is_trusted();
-        Some(Judged {
-            quality,
-            estimate,
-            thresholds: active,
-            signal,
-            current,
-            ready: window.ready.unwrap_or(0),
-            streaks: Streaks {
-                near: if calm { before.near.saturating_add(1) } else { 0 },
-                settled: if all_ready { before.settled.saturating_add(1) } else { 0 },
-                suspects: if signal.suspect { before.suspects.saturating_add(1) } else { 0 },
-                queued: if signal.queued { before.queued.saturating_add(1) } else { 0 },
-            },
-        })
     }
 
     /// Opens a consultation when one may matter and may be made.
@@ -463,8 +394,9 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
             return None;
         }
         let window = self.tally.window.clone()?;
-        let view = judged.view(now, &self.config, &window);
-        let proposal = self.policy.propose(&view, &self.state);
+        let rules = self.rules(now);
+        let view = self.kernel.view(&rules, &window, judged);
+        let proposal = self.policy.propose(&view, &self.kernel.state);
         let key = ConsultKey {
             floor: proposal.floor,
             preferred: proposal.preferred,
@@ -476,26 +408,28 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
             .last_consulted
             .is_some_and(|(at, asked)| asked == key && now.saturating_since(at) < heartbeat);
         // Two targets that differ only before the guards are one target.
-        let choice = guard(&view, &self.guards, proposal.floor).replicas
-            != guard(&view, &self.guards, proposal.ceiling).replicas;
+        let guards = &self.kernel.guards;
+        let choice = guard(&view, guards, proposal.floor).replicas
+            != guard(&view, guards, proposal.ceiling).replicas;
         if !proposal.consult || known || !choice {
             return None;
         }
+        let brief = self.brief(&view, &proposal);
+        let alone = (proposal.preferred, Origin::Policy, None);
+        let fallback = self.kernel.draft(&view, proposal, alone);
         self.permit = Some(self.gate.admit(now).ok()?);
         let id = ConsultationId(self.tally.next_consultation);
         self.tally.next_consultation = self.tally.next_consultation.saturating_add(1);
         self.tally.last_consulted = Some((now, key));
         let deadline = now.saturating_add(timeout);
-        let brief = self.brief(&view, &proposal);
-        let fallback = self.draft(now, &view, proposal, None);
         let snapshot_current = judged.current;
         self.tally.open = Some(Open { id, deadline, snapshot_current });
         Some(Consultation { id, brief, deadline, fallback })
     }
 
     fn brief(&self, view: &View<'_>, proposal: &Proposal) -> Brief {
-        let more = guard(view, &self.guards, view.current.saturating_add(1));
-        let fewer = guard(view, &self.guards, view.current.saturating_sub(1));
+        let more = guard(view, &self.kernel.guards, view.current.saturating_add(1));
+        let fewer = guard(view, &self.kernel.guards, view.current.saturating_sub(1));
         Brief {
             p95_ms: view.window.latencies.map(|latencies| latencies.p95.as_millis()),
             estimate: view.estimate,
@@ -531,140 +465,47 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         })
     }
 
-    /// Proposes, merges, guards, then learns.
+    /// Decides on the window at hand.
     fn conclude_with(
         &mut self,
         now: Timestamp,
-        merge: impl FnOnce(&Proposal, u32, bool) -> (u32, Origin, Option<Verdict>),
+        merge: impl FnOnce(&Proposal, u32, bool) -> Merged,
     ) -> Decision {
-        let Some(window) = self.tally.window.clone() else {
+        let Some(window) = self.tally.window.take() else {
             let empty = Window::builder(0, now, now).build();
             let window = empty.unwrap_or_else(|_| unreachable!("an empty window is valid"));
-            return self.without_target(now, &window, Constraint::ReplicasUnknown);
+            let (kernel, rules) = self.parts(now);
+            return kernel.without_target(&rules, &window, Constraint::ReplicasUnknown);
         };
-        let Some(judged) = self.judge(now) else {
-            return self.without_target(now, &window, Constraint::ReplicasUnknown);
-        };
-        let view = judged.view(now, &self.config, &window);
-        let proposal = self.policy.propose(&view, &self.state);
-        let in_breach = judged.signal.breach.is_some();
-        let (wanted, origin, verdict) = merge(&proposal, judged.current, in_breach);
-        let mut decision = self.draft(now, &view, proposal, Some((wanted, origin, verdict)));
-        self.tally.next_decision = self.tally.next_decision.saturating_add(1);
-
-        let target = decision.target().unwrap_or(judged.current);
-        self.guards.note_proposal(&self.config, now, wanted);
-        decision.derivation.quarantine = self.teach(now, &judged, target);
-        if target != judged.current {
-            let view = judged.view(now, &self.config, &window);
-            self.guards.note_scaling(&view, decision.id, target);
-            self.tally.streaks.settled = 0;
-        }
+        let (before, taught) = (self.tally.before, self.tally.taught);
+        let (kernel, rules) = self.parts(now);
+        let decision = kernel.conclude(&rules, &window, before, taught, merge);
+        self.tally.taught = true;
+        self.tally.window = Some(window);
         decision
     }
-
-    /// A decision as it would be made now; nothing is remembered yet.
-    fn draft(
-        &self,
-        now: Timestamp,
-        view: &View<'_>,
-        proposal: Proposal,
-        merged: Option<(u32, Origin, Option<Verdict>)>,
-    ) -> Decision {
-        let alone = (proposal.preferred, Origin::Policy, None);
-        let (wanted, origin, advice) = merged.unwrap_or(alone);
-        let Guarded { replicas, guards, binding } = guard(view, &self.guards, wanted);
-        let action =
-            if replicas == view.current { Action::Hold } else { Action::Scale { to: replicas } };
-        Decision {
-            id: DecisionId(self.tally.next_decision),
-            at: now,
-            action,
-            origin,
-            derivation: Derivation {
-                window: view.window.clone(),
-                quality: view.quality,
-                estimate: view.estimate,
-                quarantine: None,
-                thresholds: view.thresholds,
-                signal: view.signal,
-                current: Some(view.current),
-                proposal,
-                advice,
-                guards,
-                binding,
-            },
-        }
-    }
-
-    /// A hold without a target: there is nothing to compare one with.
-    fn without_target(&mut self, now: Timestamp, window: &Window, why: Constraint) -> Decision {
-        let id = DecisionId(self.tally.next_decision);
-        self.tally.next_decision = self.tally.next_decision.saturating_add(1);
-        let Guarded { guards, binding, .. } = Guarded::idle(why);
-        Decision {
-            id,
-            at: now,
-            action: Action::Hold,
-            origin: Origin::Policy,
-            derivation: Derivation {
-                window: window.clone(),
-                quality: window.quality(now, &self.config),
-                estimate: self.estimate(),
-                quarantine: None,
-                thresholds: self.thresholds(now),
-                signal: Signal::default(),
-                current: None,
-                proposal: Proposal::exactly(0),
-                advice: None,
-                guards,
-                binding,
-            },
-        }
-    }
-
-    /// Lets the window teach guards, policy and baseline, once. Returns why the baseline
-    /// quarantined it, if it did.
-    fn teach(&mut self, now: Timestamp, judged: &Judged, target: u32) -> Option<Quarantine> {
-        if core::mem::replace(&mut self.tally.taught, true) {
-            return None;
-        }
-        let window = self.tally.window.as_ref()?;
-        let view = judged.view(now, &self.config, window);
-        self.tally.streaks = judged.streaks;
-        self.guards.note_effect(&view);
-        self.policy.learn(&view, target, &mut self.state);
-        let evidence = Evidence::new(window, judged.quality, judged.signal);
-        self.baseline.observe(&self.config, &evidence)
-    }
 }
 
-/// A judged window, without borrowing from the planner.
-#[derive(Clone, Copy, Debug)]
-struct Judged {
-    quality: Quality,
-    estimate: Option<Estimate>,
-    thresholds: Thresholds,
-    signal: Signal,
-    current: u32,
-    ready: u32,
-    streaks: Streaks,
+/// The thresholds in force.
+fn thresholds(config: &Config, tally: &Tally, now: Timestamp) -> Thresholds {
+    let operator = config.thresholds();
+    let advised = tally.advised.filter(|(_, until)| now < *until);
+    // Tightened again: the operator may have tightened his own since.
+    advised.and_then(|(advised, _)| advice::tighten(operator, advised)).unwrap_or(operator)
 }
 
-impl Judged {
-    const fn view<'a>(&self, now: Timestamp, config: &'a Config, window: &'a Window) -> View<'a> {
-        View {
-            now,
-            config,
-            thresholds: self.thresholds,
-            window,
-            quality: self.quality,
-            estimate: self.estimate,
-            signal: self.signal,
-            current: self.current,
-            ready: self.ready,
-            near_streak: self.streaks.near,
-            settled_windows: self.streaks.settled,
+impl Tally {
+    /// Goes on after the clock was set back by `behind`: every remembered time moves with it.
+    fn rebase(&mut self, behind: Duration) {
+        if let Some(open) = &mut self.open {
+            open.deadline = open.deadline.saturating_sub(behind);
         }
+        if let Some((_, until)) = &mut self.advised {
+            *until = until.saturating_sub(behind);
+        }
+        if let Some((at, _)) = &mut self.last_consulted {
+            *at = at.saturating_sub(behind);
+        }
+        self.last_tick = self.last_tick.map(|last| last.saturating_sub(behind));
     }
 }

@@ -6,17 +6,19 @@
 
 mod heuristic;
 mod poc;
+mod reasons;
 
-use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
 pub use heuristic::{Heuristic, HeuristicState};
 pub use poc::{Poc, PocAction, PocInput, PocSettings, PocState, PocVerdict};
+pub use reasons::Reasons;
 
 use crate::Timestamp;
 use crate::baseline::Estimate;
 use crate::config::{Config, Thresholds};
+use crate::operation::Operation;
 use crate::signal::{Breach, Signal};
 use crate::telemetry::{Doubt, Quality, Window};
 
@@ -46,6 +48,8 @@ pub struct View<'a> {
     pub near_streak: u32,
     /// Windows with all ordered replicas ready since the last scaling, this one included.
     pub settled_windows: u32,
+    /// What the operator allows.
+    pub operation: Operation,
 }
 
 impl View<'_> {
@@ -59,7 +63,7 @@ impl View<'_> {
 ///
 /// `floor` is the least count that its evidence supports as safe, `ceiling` the most that it
 /// justifies; an advisor may choose between them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Proposal {
@@ -69,23 +73,20 @@ pub struct Proposal {
     pub preferred: u32,
     /// Most replicas that the evidence justifies.
     pub ceiling: u32,
-    /// Why, most important first; at most [`Proposal::REASONS_MAX`].
-    pub reasons: Vec<Reason>,
+    /// Why, most important first.
+    pub reasons: Reasons,
     /// Whether a second opinion could matter.
     pub consult: bool,
 }
 
 impl Proposal {
-    /// Most reasons of one proposal.
-    pub const REASONS_MAX: usize = 8;
-
     /// A band; `preferred` rules where the ends contradict it.
     pub fn band(floor: u32, preferred: u32, ceiling: u32) -> Self {
         Self {
             floor: floor.min(preferred),
             preferred,
             ceiling: ceiling.max(preferred),
-            reasons: Vec::new(),
+            reasons: Reasons::default(),
             consult: false,
         }
     }
@@ -95,12 +96,10 @@ impl Proposal {
         Self::band(replicas, replicas, replicas)
     }
 
-    /// Adds a reason, unless there are [`Proposal::REASONS_MAX`] already.
+    /// Adds a reason, unless there are [`Reasons::MAX`] already.
     #[must_use]
     pub fn because(mut self, reason: Reason) -> Self {
-        if self.reasons.len() < Self::REASONS_MAX {
-            self.reasons.push(reason);
-        }
+        self.reasons.push(reason);
         self
     }
 
@@ -266,8 +265,53 @@ pub trait Policy {
     /// teaches before its own decision.
     fn learn(&self, _view: &View<'_>, _target: u32, _state: &mut Self::State) {}
 
+    /// Goes on after the clock was set back by `behind`: every remembered time moves with it.
+    fn rebase(&self, _behind: Duration, _state: &mut Self::State) {}
+
     /// Its last scaling was refused: nothing was changed by it.
     fn refused(&self, _state: &mut Self::State) {}
+}
+
+/// A policy by reference is a policy.
+impl<P: Policy> Policy for &P {
+    type Signal = P::Signal;
+    type State = P::State;
+
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn version(&self) -> u32 {
+        (**self).version()
+    }
+
+    fn initial_state(&self) -> Self::State {
+        (**self).initial_state()
+    }
+
+    fn period(&self) -> Option<Duration> {
+        (**self).period()
+    }
+
+    fn absorb(&self, now: Timestamp, signal: Self::Signal, state: &mut Self::State) {
+        (**self).absorb(now, signal, state);
+    }
+
+    fn propose(&self, view: &View<'_>, state: &Self::State) -> Proposal {
+        (**self).propose(view, state)
+    }
+
+    fn learn(&self, view: &View<'_>, target: u32, state: &mut Self::State) {
+        (**self).learn(view, target, state);
+    }
+
+    fn rebase(&self, behind: Duration, state: &mut Self::State) {
+        (**self).rebase(behind, state);
+    }
+
+    fn refused(&self, state: &mut Self::State) {
+        (**self).refused(state);
+    }
 }
 
 /// The observation of policies that need none: it has no value.

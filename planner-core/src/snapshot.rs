@@ -4,35 +4,72 @@
 //! configuration, the planner goes on with the same next step. Writing it to a disk is the
 //! runtime's business.
 
+#[cfg(feature = "serde")]
+mod stored;
+
 use alloc::string::String;
 
 use crate::baseline::QuarantinedBaseline;
 use crate::gateway::GateState;
-use crate::guard::GuardState;
+use crate::kernel::Kernel;
 use crate::planner::Tally;
+use crate::policy::Policy;
 
 /// A planner's memory. `S` is the policy's state, `B` the baseline.
+///
+/// With the feature `serde` it is written in format [`Snapshot::VERSION`], and read in that and
+/// every earlier format. What cannot be a planner's memory is refused when it is read.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Snapshot<S, B = QuarantinedBaseline> {
     pub(crate) version: u16,
     pub(crate) policy: String,
     pub(crate) policy_version: u32,
-    pub(crate) state: S,
-    pub(crate) baseline: B,
-    pub(crate) gate: GateState,
-    pub(crate) guards: GuardState,
+    pub(crate) kernel: Kernel<S, B>,
     pub(crate) tally: Tally,
+    pub(crate) gate: GateState,
 }
 
 impl<S, B> Snapshot<S, B> {
-    /// The format that this version writes.
-    pub const VERSION: u16 = 1;
+    /// The format that this version writes. It reads 1 and 2.
+    pub const VERSION: u16 = 2;
+    /// The oldest format that this version reads.
+    pub const VERSION_MIN: u16 = 1;
+
+    /// The memory of a planner that never had an advisor.
+    pub(crate) fn of<P: Policy>(policy: &P, kernel: Kernel<S, B>) -> Self {
+        let tally = Tally {
+            taught: true,
+            before: kernel.streaks,
+            next_consultation: 1,
+            ..Tally::default()
+        };
+        Self::with_tally(policy, kernel, tally, GateState::default())
+    }
+
+    pub(crate) fn with_tally<P: Policy>(
+        policy: &P,
+        kernel: Kernel<S, B>,
+        tally: Tally,
+        gate: GateState,
+    ) -> Self {
+        Self {
+            version: Self::VERSION,
+            policy: policy.name().into(),
+            policy_version: policy.version(),
+            kernel,
+            tally,
+            gate,
+        }
+    }
+
+    pub(crate) fn into_parts(self) -> (Kernel<S, B>, Tally, GateState) {
+        (self.kernel, self.tally, self.gate)
+    }
 
     /// Refuses a snapshot that this planner cannot go on from.
     pub(crate) fn check(&self, policy: &'static str, version: u32) -> Result<(), RestoreError> {
-        if self.version != Self::VERSION {
+        if !(Self::VERSION_MIN..=Self::VERSION).contains(&self.version) {
             let (found, supported) = (self.version, Self::VERSION);
             return Err(RestoreError::Version { found, supported });
         }
@@ -61,12 +98,12 @@ pub enum RestoreError {
     },
     /// The snapshot's format is not known here.
     #[error(
-        "snapshot: format {found} is not {supported}, the one this version reads; start without it"
+        "snapshot: format {found} is not one of 1 to {supported}, which this version reads; start without it"
     )]
     Version {
         /// The format found.
         found: u16,
-        /// The format that can be read.
+        /// The newest format that can be read.
         supported: u16,
     },
 }

@@ -91,6 +91,7 @@ impl Scene {
             ready: self.window.ready.unwrap_or(0),
             near_streak: self.near_streak,
             settled_windows: self.settled_windows,
+            operation: crate::Operation::default(),
         }
     }
 }

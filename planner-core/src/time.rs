@@ -55,6 +55,12 @@ impl Timestamp {
         Self::from_nanos(self.0.saturating_add(capped_nanos(span)))
     }
 
+    /// The instant `span` earlier, at least [`Timestamp::ORIGIN`].
+    #[must_use]
+    pub const fn saturating_sub(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(capped_nanos(span)))
+    }
+
     /// The time from `earlier` to `self`; zero when `earlier` is later.
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

@@ -18,7 +18,11 @@ const LONGER: [&str; 2] = ["planner-core/src/config.rs", "planner-core/src/plann
 fn sources() -> Vec<(String, String)> {
     let mut sources = Vec::new();
     let mut folders: Vec<PathBuf> =
-        ["planner-core", "adapters", "examples", "tests"].map(|name| root().join(name)).into();
+        ["planner-core", "planner-lab", "planner-laws", "adapters", "benches", "examples", "tests"]
+            .into_iter()
+            .filter(|name| root().join(name).is_dir())
+            .map(|name| root().join(name))
+            .collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();

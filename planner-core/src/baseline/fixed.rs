@@ -1,6 +1,6 @@
 //! A normal that is known, and does not change.
 
-use super::{Baseline, Estimate, Evidence, Quarantine};
+use super::{Baseline, Estimate, Evidence, Lesson};
 use crate::config::Config;
 use crate::telemetry::Latency;
 
@@ -38,7 +38,9 @@ impl Baseline for FixedReference {
         Estimate::new(self.median.as_millis(), self.sigma.as_millis(), config)
     }
 
-    fn observe(&mut self, config: &Config, evidence: &Evidence<'_>) -> Option<Quarantine> {
-        evidence.quarantine(config, !evidence.signal.near)
+    fn observe(&mut self, config: &Config, evidence: &Evidence<'_>) -> Lesson {
+        evidence
+            .quarantine(config, !evidence.signal.near)
+            .map_or(Lesson::Ignore, Lesson::Quarantine)
     }
 }

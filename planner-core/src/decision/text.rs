@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::{Constraint, Derivation};
+use crate::baseline::Lesson;
 use crate::telemetry::Quality;
 
 impl fmt::Display for Constraint {
@@ -20,10 +21,13 @@ impl fmt::Display for Constraint {
             Self::FlapBudget { budget, until } => {
                 write!(f, "{budget} changes of direction an hour are spent until {until}")
             }
+            Self::HoldIn => f.write_str("the operator holds scale-ins"),
+            Self::HoldOut => f.write_str("the operator holds scale-outs"),
             Self::Ineffective { attempts } => {
                 write!(f, "{attempts} scale-outs did not help; more would not either")
             }
             Self::OverMax { max } => write!(f, "at most {max}"),
+            Self::Paused => f.write_str("paused by the operator"),
             Self::ReplicasUnknown => f.write_str("ready replicas unknown"),
             Self::Stabilisation { replicas } => write!(f, "{replicas} were proposed a moment ago"),
             Self::StaleWindow => f.write_str("window already seen"),
@@ -57,8 +61,9 @@ impl fmt::Display for Derivation {
                 estimate.median, estimate.sigma, estimate.windows
             )?,
         }
-        if let Some(quarantine) = self.quarantine {
-            writeln!(f, "           this window is kept out of it: {quarantine}")?;
+        match self.lesson {
+            None | Some(Lesson::Ignore | Lesson::Learn) => {}
+            Some(lesson) => writeln!(f, "           this window: {lesson}")?,
         }
         self.fmt_signal(f)?;
         let band = &self.proposal;
@@ -69,6 +74,9 @@ impl fmt::Display for Derivation {
         writeln!(f)?;
         if let Some(verdict) = &self.advice {
             writeln!(f, "advice     {verdict}")?;
+        }
+        if let Some(effect) = &self.effect {
+            writeln!(f, "effect     {effect}")?;
         }
         for step in &self.guards {
             write!(f, "{:<10} {} -> {}", step.stage.as_str(), step.before, step.after)?;

@@ -5,6 +5,7 @@ use crate::advice::{Advice, AdvisorFault};
 use crate::baseline::Estimate;
 use crate::config::{ReplicaBounds, Thresholds};
 use crate::decision::{Decision, DecisionId};
+use crate::operation::Operation;
 use crate::policy::NoSignal;
 use crate::telemetry::Window;
 
@@ -18,6 +19,8 @@ pub enum Event<S = NoSignal> {
     Advise(ConsultationId, Result<Advice, AdvisorFault>),
     /// A window of telemetry is complete.
     Observe(Window),
+    /// The operator allows something else from now on: mode and holds.
+    Operate(Operation),
     /// What became of a decision. Leaving it out is safe: applied is assumed.
     Settle(DecisionId, Outcome),
     /// An observation of the policy's own kind.

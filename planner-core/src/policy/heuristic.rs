@@ -12,10 +12,9 @@
 
 mod load;
 
-use alloc::collections::VecDeque;
 use core::time::Duration;
 
-use load::{Load, RATE_WINDOWS, REPLICAS_MAX, learn_load, replicas_for};
+use load::{RATE_WINDOWS, REPLICAS_MAX, Recent, learn_load, replicas_for};
 
 use super::{NoSignal, Policy, Proposal, Reason, View};
 use crate::Timestamp;
@@ -49,8 +48,8 @@ pub struct Heuristic;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct HeuristicState {
-    /// The last windows with known traffic, oldest first.
-    recent: VecDeque<Load>,
+    /// The last windows with known traffic.
+    recent: Recent,
     /// The most requests per second that one replica answered in a window, and whether replicas
     /// were ever used up: only then is it a capacity.
     throughput_per_s: f64,
@@ -122,6 +121,12 @@ impl Policy for Heuristic {
         watch(view, target, state);
         learn_load(view, state);
         state.breached = view.signal.breach.is_some();
+    }
+
+    fn rebase(&self, behind: Duration, state: &mut HeuristicState) {
+        if let Some(floor) = &mut state.floor {
+            floor.until = floor.until.saturating_sub(behind);
+        }
     }
 
     fn refused(&self, state: &mut HeuristicState) {

@@ -28,32 +28,120 @@ const FLOOR_LOAD_SHARE: f64 = 0.9;
 /// Most replicas that arithmetic may ask for; the bounds are the guards' business.
 pub(super) const REPLICAS_MAX: f64 = 1e6;
 
-/// One window's load.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// One window's load. Its noise is Poisson: single precision says all that there is to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Load {
-    seconds: f64,
-    arrivals_per_s: f64,
+    seconds: f32,
+    arrivals_per_s: f32,
+}
+
+/// The windows before the present one, without a gap.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "stored::Recent", into = "stored::Recent"))]
+pub(super) struct Recent {
+    /// Oldest first; the first `len` count.
+    loads: [Load; PROJECTION_WINDOWS - 1],
+    len: u8,
+    /// Of these, the latest that were steady and near, in a row; at most 255.
+    steady: u8,
+    /// The replicas that served the last one.
     ready: u32,
-    /// All of `ready` served the whole window, within the band.
-    steady_and_near: bool,
+}
+
+impl Recent {
+    fn as_slice(&self) -> &[Load] {
+        self.loads.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    fn push(&mut self, load: Load, ready: u32, steady_and_near: bool) {
+        if usize::from(self.len) == self.loads.len() {
+            self.loads.copy_within(1.., 0);
+            self.len -= 1;
+        }
+        if let Some(slot) = self.loads.get_mut(usize::from(self.len)) {
+            *slot = load;
+            self.len += 1;
+        }
+        self.steady = if steady_and_near { self.steady.saturating_add(1) } else { 0 };
+        self.ready = ready;
+    }
+}
+
+/// The same as it is stored. Format 1 had replicas and steadiness beside every load.
+#[cfg(feature = "serde")]
+mod stored {
+    use alloc::vec::Vec;
+
+    use super::{Load, RATE_WINDOWS};
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[serde(untagged)]
+    pub(super) enum Recent {
+        Current { loads: Vec<Load>, steady: u8, ready: u32 },
+        Format1(Vec<Past>),
+    }
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    pub(super) struct Past {
+        seconds: f32,
+        arrivals_per_s: f32,
+        ready: u32,
+        steady_and_near: bool,
+    }
+
+    impl From<super::Recent> for Recent {
+        fn from(recent: super::Recent) -> Self {
+            let loads = recent.as_slice().to_vec();
+            Self::Current { loads, steady: recent.steady, ready: recent.ready }
+        }
+    }
+
+    impl From<Recent> for super::Recent {
+        fn from(stored: Recent) -> Self {
+            let mut recent = Self::default();
+            match stored {
+                Recent::Current { loads, steady, ready } => {
+                    for load in loads {
+                        recent.push(load, ready, false);
+                    }
+                    recent.steady = steady;
+                    recent.ready = ready;
+                }
+                Recent::Format1(windows) => {
+                    for Past { seconds, arrivals_per_s, ready, steady_and_near } in windows {
+                        let same = recent.len == 0 || recent.ready == ready;
+                        let load = Load { seconds, arrivals_per_s };
+                        recent.push(load, ready, steady_and_near && same);
+                    }
+                }
+            }
+            // A proof needs as many windows as it claims.
+            let claimed = usize::from(recent.steady).min(RATE_WINDOWS);
+            if claimed > usize::from(recent.len) {
+                recent.steady = recent.len;
+            }
+            recent
+        }
+    }
 }
 
 /// Learns what a replica carries.
 pub(super) fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
     let Some(load) = view.load() else {
-        state.recent.clear();
+        state.recent = Recent::default();
         return;
     };
-    let steady = state.recent.back().is_none_or(|last| last.ready == load.ready)
+    let (first, ready) = (state.recent.len == 0, view.ready);
+    let steady = (first || state.recent.ready == ready)
         && view.pending() == 0
-        && (view.settled_windows > 1 || state.recent.is_empty())
+        && (view.settled_windows > 1 || first)
         && view.quality.is_trusted()
         && !view.signal.failing;
-    let load = Load { steady_and_near: steady && view.signal.near, ..load };
     let completions_per_s = view.window.traffic.and_then(|traffic| traffic.completions_per_s);
     if let (true, Some(completions_per_s)) = (steady, completions_per_s) {
-        let per_replica_per_s = completions_per_s / f64::from(load.ready.max(1));
+        let per_replica_per_s = completions_per_s / f64::from(ready.max(1));
         let hurts_by_load = matches!(
             view.signal.breach,
             Some(
@@ -69,15 +157,11 @@ pub(super) fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
         state.throughput_per_s = (state.throughput_per_s * kept).max(per_replica_per_s);
         state.used_up |= hurts_by_load;
     }
-    while state.recent.len() >= PROJECTION_WINDOWS {
-        state.recent.pop_front();
-    }
-    state.recent.push_back(load);
-    let latest = || state.recent.iter().rev().take(RATE_WINDOWS);
-    let proven = latest().count() == RATE_WINDOWS
-        && latest().all(|past| past.steady_and_near && past.ready == load.ready);
-    if proven && let Some((mean, _)) = mean_per_s(latest()) {
-        let per_replica_per_s = mean / f64::from(load.ready.max(1));
+    state.recent.push(load, ready, steady && view.signal.near);
+    let proven = usize::from(state.recent.steady) >= RATE_WINDOWS;
+    let latest = state.recent.as_slice().iter().rev().take(RATE_WINDOWS);
+    if proven && let Some((mean, _)) = mean_per_s(latest) {
+        let per_replica_per_s = mean / f64::from(ready.max(1));
         state.proven_per_s = state.proven_per_s.max(per_replica_per_s);
     }
 }
@@ -92,7 +176,7 @@ impl HeuristicState {
     /// seconds that it is a mean over.
     pub(super) fn mean_per_s(&self, windows: usize, present: Option<Load>) -> Option<(f64, f64)> {
         let present = present?;
-        let past = self.recent.iter().rev().take(windows.saturating_sub(1));
+        let past = self.recent.as_slice().iter().rev().take(windows.saturating_sub(1));
         mean_per_s(past.chain(core::iter::once(&present)))
     }
 
@@ -155,13 +239,10 @@ impl View<'_> {
     /// The load of the window, where it is known.
     pub(super) fn load(&self) -> Option<Load> {
         let Traffic { arrivals_per_s, .. } = self.window.traffic?;
-        let seconds = self.window.length().as_secs_f64();
-        (seconds > 0.0).then_some(Load {
-            seconds,
-            arrivals_per_s,
-            ready: self.ready,
-            steady_and_near: false,
-        })
+        let seconds = self.window.length().as_secs_f32();
+        #[expect(clippy::cast_possible_truncation, reason = "rounded to single precision")]
+        let load = Load { seconds, arrivals_per_s: arrivals_per_s as f32 };
+        (seconds > 0.0).then_some(load)
     }
 
     /// Whether the p95 is outside the near-baseline band.
@@ -183,8 +264,8 @@ impl View<'_> {
 pub(super) fn mean_per_s<'a>(loads: impl Iterator<Item = &'a Load>) -> Option<(f64, f64)> {
     let (mut requests, mut seconds) = (0.0, 0.0);
     for load in loads {
-        requests += load.arrivals_per_s * load.seconds;
-        seconds += load.seconds;
+        requests += f64::from(load.arrivals_per_s) * f64::from(load.seconds);
+        seconds += f64::from(load.seconds);
     }
     (seconds > 0.0).then(|| (requests / seconds, seconds))
 }

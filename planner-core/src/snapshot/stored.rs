@@ -1,0 +1,114 @@
+//! A snapshot as it is written: one flat layout since format 1, whatever the memory looks like.
+
+use alloc::string::String;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Snapshot;
+use crate::Timestamp;
+use crate::config::Thresholds;
+use crate::gateway::GateState;
+use crate::guard::GuardState;
+use crate::kernel::{Kernel, Streaks};
+use crate::operation::Operation;
+use crate::planner::{ConsultKey, Open, Tally};
+use crate::telemetry::Window;
+
+/// The layout. Generic over how the generic parts are held, so that writing borrows.
+#[derive(Serialize, Deserialize)]
+struct Stored<S, B> {
+    version: u16,
+    policy: String,
+    policy_version: u32,
+    state: S,
+    baseline: B,
+    gate: GateState,
+    guards: GuardState,
+    tally: StoredTally,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredTally {
+    now: Timestamp,
+    /// Since format 2; before, it was the window's.
+    #[serde(default)]
+    last: Option<(u64, Timestamp)>,
+    /// Since format 2.
+    #[serde(default)]
+    operation: Operation,
+    window: Option<Window>,
+    taught: bool,
+    before: Streaks,
+    streaks: Streaks,
+    next_decision: u64,
+    next_consultation: u64,
+    open: Option<Open>,
+    advised: Option<(Thresholds, Timestamp)>,
+    last_consulted: Option<(Timestamp, ConsultKey)>,
+    last_tick: Option<Timestamp>,
+}
+
+impl<S: Serialize, B: Serialize> Serialize for Snapshot<S, B> {
+    fn serialize<T: Serializer>(&self, serializer: T) -> Result<T::Ok, T::Error> {
+        let (kernel, tally) = (&self.kernel, self.tally.clone());
+        Stored {
+            version: self.version,
+            policy: self.policy.clone(),
+            policy_version: self.policy_version,
+            state: &kernel.state,
+            baseline: &kernel.baseline,
+            gate: self.gate,
+            guards: kernel.guards.clone(),
+            tally: StoredTally {
+                now: kernel.now,
+                last: kernel.last,
+                operation: kernel.operation,
+                window: tally.window,
+                taught: tally.taught,
+                before: tally.before,
+                streaks: kernel.streaks,
+                next_decision: kernel.next_decision,
+                next_consultation: tally.next_consultation,
+                open: tally.open,
+                advised: tally.advised,
+                last_consulted: tally.last_consulted,
+                last_tick: tally.last_tick,
+            },
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de, S: Deserialize<'de>, B: Deserialize<'de>> Deserialize<'de> for Snapshot<S, B> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stored = Stored::deserialize(deserializer)?;
+        let tally: StoredTally = stored.tally;
+        let seen = tally.window.as_ref().map(|window| (window.seq, window.end));
+        Ok(Self {
+            version: stored.version,
+            policy: stored.policy,
+            policy_version: stored.policy_version,
+            kernel: Kernel {
+                state: stored.state,
+                baseline: stored.baseline,
+                guards: stored.guards,
+                now: tally.now,
+                last: tally.last.or(seen),
+                streaks: tally.streaks,
+                operation: tally.operation,
+                next_decision: tally.next_decision,
+            },
+            tally: Tally {
+                window: tally.window,
+                taught: tally.taught,
+                before: tally.before,
+                next_consultation: tally.next_consultation,
+                open: tally.open,
+                advised: tally.advised,
+                last_consulted: tally.last_consulted,
+                last_tick: tally.last_tick,
+            },
+            gate: stored.gate,
+        })
+    }
+}
