@@ -129,6 +129,7 @@ impl<P: Policy, B: Baseline> Fleet<P, B> {
     /// # Errors
     ///
     /// [`FleetError::Stranger`] when `member` is of another fleet.
+    #[inline]
     pub fn decide(
         &mut self,
         now: Timestamp,

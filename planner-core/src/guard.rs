@@ -37,12 +37,13 @@ impl Guarded {
 }
 
 /// Runs the guards over `wanted`. Pure: what is remembered changes in the `note_` methods only.
+#[inline]
 pub(crate) fn guard(view: &View<'_>, state: &GuardState, wanted: u32) -> Guarded {
-    let mut replicas = wanted;
-    let mut binding = Constraint::Unconstrained;
-    let guards = Stage::ALL.map(|stage| {
-        let before = replicas;
-        let (after, constraint) = match stage {
+    let mut guarded = Guarded { replicas: wanted, ..Guarded::idle(Constraint::Unconstrained) };
+    for step in &mut guarded.guards {
+        let before = guarded.replicas;
+        (step.before, step.after) = (before, before);
+        let bound = match step.stage {
             Stage::Doubt => doubt(view, before),
             Stage::Health => health(view, before),
             Stage::Efficacy => efficacy(view, state, before),
@@ -52,141 +53,135 @@ pub(crate) fn guard(view: &View<'_>, state: &GuardState, wanted: u32) -> Guarded
             Stage::Bounds => bounds(view, state, before),
             Stage::Operator => operator(view, before),
         };
-        let constraint = if after == before { Constraint::Unconstrained } else { constraint };
-        if after != before {
-            binding = constraint;
+        if let Some((after, constraint)) = bound
+            && after != before
+        {
+            (step.after, step.constraint) = (after, constraint);
+            (guarded.replicas, guarded.binding) = (after, constraint);
         }
-        replicas = after;
-        GuardStep { stage, before, after, constraint }
-    });
-    Guarded { replicas, guards, binding }
+    }
+    guarded
 }
 
+/// What a guard makes of a count, and why; `None` when it has nothing against it.
+type Bound = Option<(u32, Constraint)>;
+
 /// Doubt never scales in.
-fn doubt(view: &View<'_>, wanted: u32) -> (u32, Constraint) {
+fn doubt(view: &View<'_>, wanted: u32) -> Bound {
     match view.quality {
-        Quality::Doubtful(doubt) if on(Switch::Doubt) => {
-            (wanted.max(view.current), Constraint::Doubt(doubt))
+        Quality::Doubtful(doubt) if wanted < view.current && on(Switch::Doubt) => {
+            Some((view.current, Constraint::Doubt(doubt)))
         }
-        _ => (wanted, Constraint::Unconstrained),
+        _ => None,
     }
 }
 
 /// Nothing is scaled in while it hurts, or before it is known what normal is.
-fn health(view: &View<'_>, wanted: u32) -> (u32, Constraint) {
-    let kept = wanted.max(view.current);
-    if view.signal.failing && on(Switch::Failing) {
-        let error_share = view.window.error_share().unwrap_or(1.0);
-        return (kept, Constraint::Failing { error_share });
+fn health(view: &View<'_>, wanted: u32) -> Bound {
+    if wanted >= view.current {
+        return None;
     }
-    if let Some(breach) = view.signal.breach
+    let constraint = if view.signal.failing && on(Switch::Failing) {
+        Constraint::Failing { error_share: view.window.error_share().unwrap_or(1.0) }
+    } else if let Some(breach) = view.signal.breach
         && on(Switch::Breach)
     {
-        return (kept, Constraint::Breach(breach));
-    }
-    if view.estimate.is_none() && on(Switch::Warmup) {
-        return (kept, Constraint::Warmup);
-    }
-    if view.estimate.is_some() && !view.signal.near && on(Switch::AboveBand) {
-        return (kept, Constraint::AboveBand);
-    }
-    (wanted, Constraint::Unconstrained)
+        Constraint::Breach(breach)
+    } else if view.estimate.is_none() && on(Switch::Warmup) {
+        Constraint::Warmup
+    } else if view.estimate.is_some() && !view.signal.near && on(Switch::AboveBand) {
+        Constraint::AboveBand
+    } else {
+        return None;
+    };
+    Some((view.current, constraint))
 }
 
 /// Scaling out that does not help stops until there is new evidence.
-fn efficacy(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
+fn efficacy(view: &View<'_>, state: &GuardState, wanted: u32) -> Bound {
     let attempts = state.ineffective();
-    if attempts >= view.config.efficacy_attempts() && on(Switch::Ineffective) {
-        return (wanted.min(view.current), Constraint::Ineffective { attempts });
-    }
-    (wanted, Constraint::Unconstrained)
+    let spent = attempts >= view.config.efficacy_attempts();
+    (spent && wanted > view.current && on(Switch::Ineffective))
+        .then_some((view.current, Constraint::Ineffective { attempts }))
 }
 
 /// A scale-in goes no lower than the highest proposal of the stabilisation window.
-fn stabilise(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
-    match state.highest_proposal(view.config, view.now) {
-        Some(replicas) if wanted < view.current && on(Switch::Stabilisation) => {
-            let held = wanted.max(replicas.min(view.current));
-            (held, Constraint::Stabilisation { replicas })
-        }
-        _ => (wanted, Constraint::Unconstrained),
+fn stabilise(view: &View<'_>, state: &GuardState, wanted: u32) -> Bound {
+    if wanted >= view.current || !on(Switch::Stabilisation) {
+        return None;
     }
+    let replicas = state.highest_proposal(view.config, view.now)?;
+    let held = wanted.max(replicas.min(view.current));
+    Some((held, Constraint::Stabilisation { replicas }))
 }
 
 /// Cooldown and step limit of the direction.
-fn rate(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
+fn rate(view: &View<'_>, state: &GuardState, wanted: u32) -> Bound {
     let current = view.current;
     if wanted > current {
         if let Some(last) = state.last_out() {
             let until = last.saturating_add(view.config.cooldown_out());
             if view.now < until && on(Switch::CooldownOut) {
-                return (current, Constraint::CooldownOut { until });
+                return Some((current, Constraint::CooldownOut { until }));
             }
         }
         let most = state.most_after_step_out(view).max(current);
-        if on(Switch::StepOut) {
-            return (wanted.min(most), Constraint::StepOut { most });
-        }
+        return on(Switch::StepOut).then(|| (wanted.min(most), Constraint::StepOut { most }));
     }
     if wanted < current {
         if let Some((last, _, _)) = state.last_order() {
             let until = last.saturating_add(view.config.cooldown_in());
             if view.now < until && on(Switch::CooldownIn) {
-                return (current, Constraint::CooldownIn { until });
+                return Some((current, Constraint::CooldownIn { until }));
             }
         }
         let least = state.least_after_step_in(view).min(current);
-        if on(Switch::StepIn) {
-            return (wanted.max(least), Constraint::StepIn { least });
-        }
+        return on(Switch::StepIn).then(|| (wanted.max(least), Constraint::StepIn { least }));
     }
-    (wanted, Constraint::Unconstrained)
+    None
 }
 
 /// Changes of direction are rationed; with the ration spent only a breach may scale out.
-fn flap(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
+fn flap(view: &View<'_>, state: &GuardState, wanted: u32) -> Bound {
     let budget = view.config.flap_budget_per_hour();
     let emergency = wanted > view.current && view.signal.breach.is_some();
     if wanted == view.current || emergency || !state.would_flip(view.current, wanted) {
-        return (wanted, Constraint::Unconstrained);
+        return None;
     }
     let flips = || state.flips().filter(|at| view.now.saturating_since(*at) < FLAP_SPAN);
     if flips().count() < budget as usize || !on(Switch::FlapBudget) {
-        return (wanted, Constraint::Unconstrained);
+        return None;
     }
     let until = flips().next().unwrap_or(view.now).saturating_add(FLAP_SPAN);
-    (view.current, Constraint::FlapBudget { budget, until })
+    Some((view.current, Constraint::FlapBudget { budget, until }))
 }
 
 /// Fewest and most replicas. A count outside is corrected whatever the other guards held back,
 /// downwards within the step limit.
-fn bounds(view: &View<'_>, state: &GuardState, wanted: u32) -> (u32, Constraint) {
+fn bounds(view: &View<'_>, state: &GuardState, wanted: u32) -> Bound {
     let bounds = view.config.bounds();
     let over = Constraint::OverMax { max: bounds.max() };
     if view.current > bounds.max() && on(Switch::OverMax) {
         let least = state.least_after_step_in(view).min(view.current);
-        return (bounds.max().max(least), over);
+        return Some((bounds.max().max(least), over));
     }
     if wanted < bounds.min() && on(Switch::BelowMin) {
-        return (bounds.min(), Constraint::BelowMin { min: bounds.min() });
+        return Some((bounds.min(), Constraint::BelowMin { min: bounds.min() }));
     }
-    let most = if on(Switch::OverMax) { bounds.max() } else { wanted };
-    (wanted.min(most), over)
+    (wanted > bounds.max() && on(Switch::OverMax)).then_some((bounds.max(), over))
 }
 
 /// The operator has the last word.
-fn operator(view: &View<'_>, wanted: u32) -> (u32, Constraint) {
+fn operator(view: &View<'_>, wanted: u32) -> Bound {
     let (current, operation) = (view.current, view.operation);
     if operation.mode == Mode::Pause && on(Switch::Paused) {
-        return (current, Constraint::Paused);
+        return Some((current, Constraint::Paused));
     }
     if operation.hold_in && wanted < current && on(Switch::HoldIn) {
-        return (current, Constraint::HoldIn);
+        return Some((current, Constraint::HoldIn));
     }
-    if operation.hold_out && wanted > current && on(Switch::HoldOut) {
-        return (current, Constraint::HoldOut);
-    }
-    (wanted, Constraint::Unconstrained)
+    (operation.hold_out && wanted > current && on(Switch::HoldOut))
+        .then_some((current, Constraint::HoldOut))
 }
 
 #[cfg(test)]

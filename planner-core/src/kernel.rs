@@ -83,6 +83,7 @@ impl<S, B: Baseline> Kernel<S, B> {
     /// Follows the caller's clock. A `now` a little before the last one counts as the last one;
     /// further back than the age of a stale window the clock was set back, and everything
     /// remembered moves with it, as if it had stood still. Returns by how much.
+    #[inline]
     pub(crate) fn advance<P>(&mut self, rules: &Rules<'_, P>, now: Timestamp) -> Option<Duration>
     where
         P: Policy<State = S>,
@@ -131,6 +132,7 @@ impl<S, B: Baseline> Kernel<S, B> {
     }
 
     /// Judges a window that follows the runs `before`; `None` when there is no count to start from.
+    #[inline]
     pub(crate) fn judge<P>(
         &self,
         rules: &Rules<'_, P>,
@@ -190,6 +192,7 @@ impl<S, B: Baseline> Kernel<S, B> {
     }
 
     /// Proposes, merges, guards, then learns, unless the window has taught already.
+    #[inline]
     pub(crate) fn conclude<P>(
         &mut self,
         rules: &Rules<'_, P>,
@@ -225,6 +228,7 @@ impl<S, B: Baseline> Kernel<S, B> {
     }
 
     /// A decision as it would be made now; nothing is remembered yet.
+    #[inline]
     pub(crate) fn draft(
         &self,
         view: &View<'_>,
@@ -306,6 +310,7 @@ impl<S, B: Baseline> Kernel<S, B> {
     }
 
     /// Lets a judged window teach guards, policy and baseline. Once a window, after its decision.
+    #[inline]
     pub(crate) fn teach<P>(
         &mut self,
         rules: &Rules<'_, P>,

@@ -10,6 +10,7 @@ pub mod baseline;
 pub mod config;
 pub mod decision;
 pub mod fleet;
+pub mod flip;
 pub mod gateway;
 pub mod guard;
 pub mod journal;
@@ -37,6 +38,7 @@ pub use decision::{
     Action, Constraint, Decision, DecisionId, Derivation, GuardStep, Origin, Stage,
 };
 pub use fleet::{Class, Fleet, FleetError, Member};
+pub use flip::{Field, Flip, flips};
 pub use gateway::{AdviceGate, CallOutcome, ClosedGate, Denied, Gateway, Permit};
 pub use guard::Effect;
 pub use operation::{Mode, Operation};

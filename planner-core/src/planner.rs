@@ -26,7 +26,7 @@ use crate::advice::{self, Advice, AdvisorFault, Verdict};
 use crate::baseline::{Baseline, Estimate, QuarantinedBaseline};
 use crate::config::{Config, ReplicaBounds, Thresholds};
 use crate::decision::{Constraint, Decision, Origin};
-use crate::gateway::{AdviceGate, CallOutcome, Gateway, Permit};
+use crate::gateway::{AdviceGate, CallOutcome, ClosedGate, Gateway, Permit};
 use crate::guard::guard;
 use crate::kernel::{Judged, Kernel, Merged, Rules, Streaks};
 use crate::operation::Operation;
@@ -249,6 +249,19 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         }
         self.close(now, CallOutcome::Cancelled);
         self.conclude(now, None)
+    }
+
+    /// What [`Planner::decide`] would decide; nothing is remembered of it.
+    pub fn preview(&self, now: Timestamp, window: &Window) -> Decision {
+        let mut trial = Planner {
+            config: self.config.clone(),
+            policy: &self.policy,
+            gate: ClosedGate,
+            permit: None,
+            kernel: self.kernel.clone(),
+            tally: self.tally.clone(),
+        };
+        trial.decide(now, window)
     }
 
     fn advance(&mut self, now: Timestamp) -> Timestamp {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use planner_core::journal::{Record, replay};
 use planner_core::{
     Advice, AdvisorFault, Config, Decision, Event, Heuristic, Idle, Outcome, Planner, Poc, Policy,
-    Quality, Snapshot, Step, Thresholds, Timestamp, Window,
+    Quality, Snapshot, Step, Thresholds, Timestamp, Window, flips,
 };
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -224,6 +224,27 @@ proptest! {
         let repeated = replay(&mut Planner::new(config, Heuristic), read);
         prop_assert_eq!(repeated.divergence, None);
         prop_assert_eq!(repeated.records, records.len() as u64);
+    }
+
+    #[test]
+    fn the_smallest_change_that_flips_a_decision_flips_it_and_a_hair_less_does_not(
+        config in config(), happenings in prop::collection::vec(happening(), 20..60),
+    ) {
+        let mut planner = Planner::new(config, Heuristic);
+        run(&mut planner, &happenings, |_| {});
+        let mut script = Script::new();
+        script.second = happenings.len() as u64 * 3;
+        let last = happenings.iter().rev().find_map(|it| window_of(script.second, it));
+        if let Some(window) = last {
+            let now = window.end();
+            let made = planner.preview(now, &window).replicas();
+            for flip in flips(&planner, now, &window) {
+                let with = |value| planner.preview(now, &flip.field.with(&window, value)).replicas();
+                prop_assert_ne!(with(flip.to), made, "{} does not flip", flip);
+                prop_assert_eq!(with(flip.to), flip.replicas, "{}", flip);
+                prop_assert_eq!(with(flip.until), made, "{} is not the nearest", flip);
+            }
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use planner_core::journal::{Divergence, Header, HeaderError, Record, replay};
 use planner_core::{
-    Decision, Gateway, Heuristic, NoSignal, Planner, Poc, Policy, QuarantinedBaseline,
-    RestoreError, Step,
+    Decision, Event, Heuristic, NoSignal, Planner, Poc, Policy, QuarantinedBaseline, RestoreError,
+    Step, flips,
 };
 use planner_runtime::{JournalError, JournalReader};
 use serde::de::DeserializeOwned;
@@ -83,18 +83,28 @@ fn policy_of(path: &Path) -> Result<PolicyName, RepeatError> {
     Ok(std::mem::take(&mut first.policy).parse()?)
 }
 
+/// A planner that stands where the journal's run began, and the records.
+fn open<P>(path: &Path, policy: P) -> Result<(Planner<P>, JournalReader<NoSignal>), RepeatError>
+where
+    P: Policy<Signal = NoSignal>,
+    P::State: DeserializeOwned,
+{
+    let (header, reader): (Header<P::State, QuarantinedBaseline>, _) =
+        JournalReader::<NoSignal>::open(path)?;
+    header.check(&policy)?;
+    let planner = match header.snapshot {
+        None => Planner::new(header.config, policy),
+        Some(snapshot) => Planner::restore(header.config, policy, snapshot)?,
+    };
+    Ok((planner, reader))
+}
+
 fn repeat_with<P>(path: &Path, policy: P) -> Result<Repeated, RepeatError>
 where
     P: Policy<Signal = NoSignal>,
     P::State: DeserializeOwned,
 {
-    let (header, mut reader): (Header<P::State, QuarantinedBaseline>, _) =
-        JournalReader::<NoSignal>::open(path)?;
-    header.check(&policy)?;
-    let mut planner: Planner<P, QuarantinedBaseline, Gateway> = match header.snapshot {
-        None => Planner::new(header.config, policy),
-        Some(snapshot) => Planner::restore(header.config, policy, snapshot)?,
-    };
+    let (mut planner, mut reader) = open(path, policy)?;
     let mut broken = None;
     let records = reader.by_ref().map_while(|record| match record {
         Ok(record) => Some(record),
@@ -129,23 +139,44 @@ fn difference(divergence: &Divergence) -> String {
     )
 }
 
-/// One decision's whole argument, from the journal at `path`.
+/// One decision's whole argument, from the journal at `path`, and what would have flipped it.
 ///
 /// # Errors
 ///
 /// [`RepeatError`] when the journal cannot be read or has no such decision.
 pub fn explain(path: &Path, id: u64) -> Result<String, RepeatError> {
-    JournalReader::<NoSignal>::first_line::<Named>(path)?;
-    let reader = JournalReader::<NoSignal>::records(path)?;
+    match policy_of(path)? {
+        PolicyName::Heuristic => explain_with(path, id, Heuristic),
+        PolicyName::Poc => explain_with(path, id, Poc),
+    }
+}
+
+fn explain_with<P>(path: &Path, id: u64, policy: P) -> Result<String, RepeatError>
+where
+    P: Policy<Signal = NoSignal>,
+    P::State: DeserializeOwned,
+{
+    let (mut planner, reader) = open(path, policy)?;
     let (mut first, mut last) = (None, None);
     for record in reader {
-        let Record { step: Step::Decide(decision), .. } = record? else { continue };
-        let found = decision.id.get();
-        if found == id {
-            return Ok(told(&decision));
+        let Record { at, event, step } = record?;
+        if let Step::Decide(decision) = &step {
+            let found = decision.id.get();
+            if found == id {
+                let mut text = told(decision);
+                if let Event::Observe(window) = &event
+                    && decision.derivation.advice.is_none()
+                {
+                    for flip in flips(&planner, at, window) {
+                        let _a_string_takes_everything = write!(text, "\nflips      {flip}");
+                    }
+                }
+                return Ok(text);
+            }
+            first.get_or_insert(found);
+            last = Some(found);
         }
-        first.get_or_insert(found);
-        last = Some(found);
+        let _as_recorded = planner.step(at, event);
     }
     let held = match (first, last) {
         (Some(first), Some(last)) => format!("{first} to {last}"),
