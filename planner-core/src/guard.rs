@@ -315,6 +315,22 @@ mod tests {
     }
 
     #[test]
+    fn a_scale_in_removes_no_more_than_its_step_limit_in_any_period() {
+        let limit = StepLimit { replicas: 2, percent: 25, period: Duration::from_secs(60) };
+        let builder = Config::builder(ReplicaBounds::new(1, 50).expect("bounds"));
+        let config = builder.step_in(limit).cooldown_in(Duration::ZERO).build().expect("settings");
+        let first = Scene { config: config.clone(), ..Scene::calm(100, 12) };
+        let nothing = GuardState::default();
+        assert_eq!(guarded(&first, &nothing, 1), (9, Constraint::StepIn { least: 9 }));
+        let state = after(&[(&first, 10)]);
+        // The period began with 12, so 9 is the least until second 160.
+        let soon = Scene { config: config.clone(), ..Scene::calm(159, 10) };
+        assert_eq!(guarded(&soon, &state, 1), (9, Constraint::StepIn { least: 9 }));
+        let later = Scene { config, ..Scene::calm(160, 10) };
+        assert_eq!(guarded(&later, &state, 1), (8, Constraint::StepIn { least: 8 }));
+    }
+
+    #[test]
     fn with_the_flap_budget_spent_only_a_breach_scales_out() {
         let scene = |second, current| Scene { config: free(1, 20), ..Scene::calm(second, current) };
         let (one, two, three) = (scene(100, 4), scene(200, 5), scene(300, 4));
