@@ -52,12 +52,17 @@ pub fn mad(sample: &[f64], center: f64) -> Option<f64> {
 
 /// Median of an ascending sample.
 fn middle(sorted: &[f64]) -> Option<f64> {
-    let high = sorted.len() / 2;
-    if sorted.len() % 2 == 1 {
-        return sorted.get(high).copied();
+    middle_of(sorted.len(), |rank| sorted.get(rank).copied().unwrap_or(0.0))
+}
+
+/// Median of `len` ascending values, each at its rank.
+#[inline]
+fn middle_of(len: usize, at: impl Fn(usize) -> f64) -> Option<f64> {
+    if len == 0 {
+        return None;
     }
-    let low = high.checked_sub(1)?;
-    Some(f64::midpoint(*sorted.get(low)?, *sorted.get(high)?))
+    let high = at(len / 2);
+    Some(if len % 2 == 1 { high } else { f64::midpoint(at(len / 2 - 1), high) })
 }
 
 #[cfg(test)]

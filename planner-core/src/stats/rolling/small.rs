@@ -1,0 +1,123 @@
+//! Few samples: one ascending array, counted through without a branch.
+//!
+//! The order of arrival is kept as ranks, one byte a sample, so the rank of the expiring sample is
+//! known without a search; a new sample moves only the values between the two ranks.
+
+use alloc::boxed::Box;
+use alloc::vec;
+
+#[derive(Clone, Debug)]
+pub(super) struct Small {
+    /// Ascending; the first `len` count.
+    sorted: Box<[f64]>,
+    /// The rank of each sample, in a ring by arrival.
+    ranks: Box<[u8]>,
+    len: u8,
+    /// Where the oldest sample is, once the ring is full.
+    oldest: u8,
+}
+
+impl Small {
+    pub(super) fn new(capacity: usize) -> Self {
+        debug_assert!(capacity <= usize::from(u8::MAX), "ranks are bytes");
+        let sorted = vec![0.0; capacity].into_boxed_slice();
+        Self { sorted, ranks: vec![0; capacity].into_boxed_slice(), len: 0, oldest: 0 }
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, value: f64) {
+        let len = self.len();
+        if len < self.sorted.len() {
+            self.grow(len, value);
+            return;
+        }
+        let oldest = usize::from(self.oldest);
+        let leaves = self.ranks[oldest];
+        let following = oldest + 1;
+        #[expect(clippy::cast_possible_truncation, reason = "below the capacity, at most 255")]
+        let next = if following == len { 0 } else { following as u8 };
+        self.oldest = next;
+        let left = self.sorted[usize::from(leaves)];
+        // The same value takes the place of the one that leaves: nothing moves.
+        if value == left {
+            return;
+        }
+        let below = count_below(&self.sorted, value);
+        let from = usize::from(leaves);
+        if value > left {
+            // The one that leaves was counted.
+            let rank = below - 1;
+            self.sorted.copy_within(usize::from(leaves) + 1..=usize::from(rank), from);
+            for other in &mut *self.ranks {
+                *other -= u8::from(*other > leaves && *other <= rank);
+            }
+            self.sorted[usize::from(rank)] = value;
+            self.ranks[oldest] = rank;
+        } else {
+            self.sorted.copy_within(usize::from(below)..from, usize::from(below) + 1);
+            for other in &mut *self.ranks {
+                *other += u8::from(*other >= below && *other < leaves);
+            }
+            self.sorted[usize::from(below)] = value;
+            self.ranks[oldest] = below;
+        }
+    }
+
+    fn grow(&mut self, len: usize, value: f64) {
+        let rank = count_below(&self.sorted[..len], value);
+        self.sorted.copy_within(usize::from(rank)..len, usize::from(rank) + 1);
+        for other in &mut self.ranks[..len] {
+            *other += u8::from(*other >= rank);
+        }
+        self.sorted[usize::from(rank)] = value;
+        self.ranks[len] = rank;
+        self.len += 1;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    pub(super) const fn capacity(&self) -> usize {
+        self.sorted.len()
+    }
+
+    pub(super) const fn clear(&mut self) {
+        (self.len, self.oldest) = (0, 0);
+    }
+
+    /// The value of this rank.
+    #[inline]
+    pub(super) fn at(&self, rank: usize) -> f64 {
+        self.sorted[rank]
+    }
+
+    /// The sample that arrived after `age` others.
+    pub(super) fn arrived(&self, age: usize) -> f64 {
+        let slot = usize::from(self.oldest) + age;
+        let slot = if slot < self.len() { slot } else { slot - self.len() };
+        self.sorted[usize::from(self.ranks[slot])]
+    }
+
+    /// Where the run of the `count` values nearest `center` begins: as many runs can be improved by
+    /// moving them one value up as stand before it.
+    #[inline]
+    pub(super) fn nearest_run(&self, center: f64, count: usize) -> usize {
+        let sorted = &self.sorted[..self.len()];
+        let pairs = sorted.iter().zip(&sorted[count..]);
+        let improved = |(leaves, enters): (&f64, &f64)| center - leaves > enters - center;
+        let count: u64 = pairs.map(|pair| u64::from(improved(pair))).sum();
+        #[expect(clippy::cast_possible_truncation, reason = "at most the length")]
+        let first = count as usize;
+        first
+    }
+}
+
+/// How many of at most 255 values are below `value`.
+#[inline]
+fn count_below(values: &[f64], value: f64) -> u8 {
+    let below: u64 = values.iter().map(|other| u64::from(*other < value)).sum();
+    #[expect(clippy::cast_possible_truncation, reason = "at most the length")]
+    let below = below as u8;
+    below
+}
