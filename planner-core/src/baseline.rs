@@ -171,9 +171,11 @@ pub trait Baseline: Clone + fmt::Debug + PartialEq {
 #[cfg_attr(feature = "serde", serde(try_from = "RawQuarantined", into = "RawQuarantined"))]
 pub struct QuarantinedBaseline {
     reference: RollingMedian,
-    newest: Option<Timestamp>,
-    /// Highest p95 that is admitted: the band of the lowest estimate since learning began.
-    anchor_ms: Option<f64>,
+    /// End of the newest window in the reference, once there is one.
+    newest: Timestamp,
+    /// Highest p95 that is admitted: the band of the lowest estimate since learning began; infinite
+    /// before there is one.
+    anchor_ms: f64,
     /// Successes and highest p95 of thin windows that were whole, until they make one entry.
     pool: (u32, f64),
     /// The run of windows above the band at its last two replica counts, the later one last.
@@ -192,8 +194,8 @@ impl QuarantinedBaseline {
     pub fn new(config: &Config) -> Self {
         Self {
             reference: RollingMedian::new(config.baseline_windows() as usize),
-            newest: None,
-            anchor_ms: None,
+            newest: Timestamp::ORIGIN,
+            anchor_ms: f64::INFINITY,
             pool: (0, 0.0),
             run: [Level::default(); 2],
         }
@@ -212,7 +214,7 @@ impl QuarantinedBaseline {
         if pooled >= config.samples_min() {
             self.pool = (0, 0.0);
             self.reference.push(highest_ms);
-            self.newest = Some(window.end);
+            self.newest = window.end;
             self.lower_anchor(config);
         }
         true
@@ -222,7 +224,7 @@ impl QuarantinedBaseline {
     fn lower_anchor(&mut self, config: &Config) {
         if let Some(estimate) = self.estimate(config) {
             let band_ms = estimate.band_high_ms(config, config.thresholds()).min(Latency::MAX_MS);
-            self.anchor_ms = Some(self.anchor_ms.map_or(band_ms, |anchor| anchor.min(band_ms)));
+            self.anchor_ms = self.anchor_ms.min(band_ms);
         }
     }
 
@@ -249,14 +251,14 @@ impl QuarantinedBaseline {
         }
         let change = LevelChange { levels: self.run };
         self.run = [Level::default(); 2];
-        self.anchor_ms = None;
+        self.anchor_ms = f64::INFINITY;
         self.reference.clear();
         for level in change.levels {
             for _ in 0..level.windows.min(u32::try_from(self.reference.capacity()).unwrap_or(0)) {
                 self.reference.push(level.mean_ms());
             }
         }
-        self.newest = Some(window.end);
+        self.newest = window.end;
         Some(change)
     }
 }
@@ -269,17 +271,17 @@ impl Baseline for QuarantinedBaseline {
         }
         let sigma_ms = SIGMA_PER_MAD * self.reference.mad()?;
         let estimate = Estimate::new(self.reference.median()?, sigma_ms, config)?;
-        Some(Estimate { windows, newest: self.newest, ..estimate })
+        Some(Estimate { windows, newest: Some(self.newest), ..estimate })
     }
 
     fn observe(&mut self, config: &Config, evidence: &Evidence<'_>) -> Lesson {
         let p95_ms = evidence.window.latencies.map(|latencies| latencies.p95.as_millis());
-        let above = matches!((p95_ms, self.anchor_ms), (Some(p95), Some(anchor)) if p95 > anchor);
+        let above = p95_ms.is_some_and(|p95_ms| p95_ms > self.anchor_ms);
         match (evidence.quarantine(config, above), p95_ms) {
             (None, Some(p95_ms)) => {
                 self.run = [Level::default(); 2];
                 self.reference.push(p95_ms);
-                self.newest = Some(evidence.window.end);
+                self.newest = evidence.window.end;
                 self.lower_anchor(config);
                 Lesson::Learn
             }
@@ -314,7 +316,7 @@ impl Baseline for QuarantinedBaseline {
     }
 
     fn rebase(&mut self, behind: Duration) {
-        self.newest = self.newest.map(|newest| newest.saturating_sub(behind));
+        self.newest = self.newest.saturating_sub(behind);
     }
 }
 

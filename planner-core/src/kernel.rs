@@ -24,8 +24,10 @@ pub(crate) struct Kernel<S, B> {
     pub(crate) baseline: B,
     pub(crate) guards: GuardState,
     pub(crate) now: Timestamp,
-    /// Number and end of the last window.
-    pub(crate) last: Option<(u64, Timestamp)>,
+    /// Number and end of the last window, once one was seen.
+    last_seq: u64,
+    last_end: Timestamp,
+    seen: bool,
     /// The runs of windows up to the last one.
     pub(crate) streaks: Streaks,
     pub(crate) operation: Operation,
@@ -65,7 +67,7 @@ pub(crate) struct Rules<'a, P> {
 /// A count that was chosen from a proposal: whose it is, and what became of the advice.
 pub(crate) type Merged = (u32, Origin, Option<Verdict>);
 
-impl<S, B: Baseline> Kernel<S, B> {
+impl<S, B> Kernel<S, B> {
     /// Nothing seen yet.
     pub(crate) fn new(state: S, baseline: B) -> Self {
         Self {
@@ -73,13 +75,28 @@ impl<S, B: Baseline> Kernel<S, B> {
             baseline,
             guards: GuardState::new(),
             now: Timestamp::ORIGIN,
-            last: None,
+            last_seq: 0,
+            last_end: Timestamp::ORIGIN,
+            seen: false,
             streaks: Streaks::default(),
             operation: Operation::default(),
             next_decision: 1,
         }
     }
 
+    /// Number and end of the last window.
+    pub(crate) fn last(&self) -> Option<(u64, Timestamp)> {
+        self.seen.then_some((self.last_seq, self.last_end))
+    }
+
+    /// Takes note of the last window.
+    pub(crate) fn set_last(&mut self, last: Option<(u64, Timestamp)>) {
+        self.seen = last.is_some();
+        (self.last_seq, self.last_end) = last.unwrap_or_default();
+    }
+}
+
+impl<S, B: Baseline> Kernel<S, B> {
     /// Follows the caller's clock. A `now` a little before the last one counts as the last one;
     /// further back than the age of a stale window the clock was set back, and everything
     /// remembered moves with it, as if it had stood still. Returns by how much.
@@ -95,7 +112,7 @@ impl<S, B: Baseline> Kernel<S, B> {
         }
         self.now = now;
         // Windows that are numbered by their time begin anew.
-        self.last = None;
+        self.set_last(None);
         self.guards.rebase(behind);
         self.baseline.rebase(behind);
         rules.policy.rebase(behind, &mut self.state);
@@ -106,7 +123,7 @@ impl<S, B: Baseline> Kernel<S, B> {
     pub(crate) fn is_fresh(&self, config: &Config, window: &Window) -> bool {
         // A window of the future would make every later one look repeated.
         let ahead = window.end > self.now.saturating_add(config.window_age_max());
-        let older = self.last.is_some_and(|(seq, end)| window.seq <= seq || window.end <= end);
+        let older = self.seen && (window.seq <= self.last_seq || window.end <= self.last_end);
         !ahead && (!older || !on(Switch::StaleWindow))
     }
 

@@ -143,7 +143,8 @@ impl<P: Policy> Planner<P> {
 impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
     /// A planner of these parts, which has seen nothing yet.
     pub fn with_parts(config: Config, policy: P, baseline: B, gate: G) -> Self {
-        let kernel = Kernel::new(policy.initial_state(), baseline);
+        let mut kernel = Kernel::new(policy.initial_state(), baseline);
+        kernel.guards.reserve();
         let tally = Tally { next_consultation: 1, ..Tally::default() };
         Self { config, policy, gate, permit: None, kernel, tally }
     }
@@ -302,7 +303,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
                 None => kernel.streaks = Streaks::default(),
             }
         }
-        self.kernel.last = Some((window.seq, window.end));
+        self.kernel.set_last(Some((window.seq, window.end)));
         self.tally.window = Some(window);
         self.tally.taught = false;
         self.tally.before = self.kernel.streaks;

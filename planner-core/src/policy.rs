@@ -137,6 +137,8 @@ pub enum Reason {
     LearnedFloor {
         /// The least count that was enough.
         replicas: u32,
+        /// When fewer may be tried again.
+        until: Timestamp,
     },
     /// Elevated, but not in breach: an advisor may bring a scale-out forward.
     Elevated {
@@ -181,8 +183,8 @@ impl fmt::Display for Reason {
             Self::Demand(breach) => write!(f, "{breach}"),
             Self::Doubt(doubt) => write!(f, "doubt: {doubt}"),
             Self::Experiment { from } => write!(f, "calm; one fewer than {from} as an experiment"),
-            Self::LearnedFloor { replicas } => {
-                write!(f, "fewer than {replicas} were not enough at this load")
+            Self::LearnedFloor { replicas, until } => {
+                write!(f, "fewer than {replicas} were not enough at this load, until {until}")
             }
             Self::Elevated { ratio } => write!(f, "elevated, p95 {ratio:.1}x baseline"),
             Self::Rule(number) => write!(f, "rule {number} of the policy"),

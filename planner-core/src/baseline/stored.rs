@@ -28,8 +28,8 @@ impl From<QuarantinedBaseline> for RawQuarantined {
         Self {
             capacity: u32::try_from(baseline.reference.capacity()).unwrap_or(u32::MAX),
             reference_ms: baseline.reference.iter().filter_map(latency).collect(),
-            newest: baseline.newest,
-            anchor_ms: baseline.anchor_ms.and_then(latency),
+            newest: (!baseline.reference.is_empty()).then_some(baseline.newest),
+            anchor_ms: latency(baseline.anchor_ms),
             pool: (baseline.pool.0, latency(baseline.pool.1).unwrap_or(Latency::ZERO)),
             shift: Vec::new(),
             run: baseline.run,
@@ -65,8 +65,8 @@ impl TryFrom<RawQuarantined> for QuarantinedBaseline {
         }
         Ok(Self {
             reference,
-            newest: raw.newest,
-            anchor_ms: raw.anchor_ms.map(Latency::as_millis),
+            newest: raw.newest.unwrap_or_default(),
+            anchor_ms: raw.anchor_ms.map_or(f64::INFINITY, Latency::as_millis),
             pool: (raw.pool.0, raw.pool.1.as_millis()),
             run,
         })

@@ -17,8 +17,11 @@ use crate::policy::View;
 /// Most scalings that are remembered. A step limit whose period holds more of them counts the
 /// latest of them.
 const SCALINGS_MAX: usize = 1_024;
-/// Scalings and proposals that there is room for from the start.
-const RESERVED: usize = 4;
+/// Scalings and proposals that there is room for from the start; a fleet's members make more room
+/// when they need it.
+const RESERVED: usize = 2;
+/// The same for a planner of its own, which with default settings never needs more.
+const RESERVED_ALONE: usize = 16;
 /// Parts of the stabilisation window that proposals are told apart by. With `n` parts a falling
 /// proposal is held for up to 1/n longer, and at most 2n + 2 are remembered.
 const PROPOSAL_PARTS: u32 = 4;
@@ -196,6 +199,12 @@ impl GuardState {
             ailment: None,
             ineffective: 0,
         }
+    }
+
+    /// Makes room for all that default settings can ask for, so that no step allocates.
+    pub(crate) fn reserve(&mut self) {
+        self.scalings.reserve(RESERVED_ALONE);
+        self.proposals.reserve(RESERVED_ALONE);
     }
 
     /// Records what was proposed, for stabilisation. Keeps only proposals that no later one

@@ -69,7 +69,7 @@ pub struct HeuristicState {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct LearnedFloor {
     replicas: u32,
-    arrivals_per_s: Option<f64>,
+    arrivals_per_s: Option<f32>,
     until: Timestamp,
     times: u32,
 }
@@ -206,13 +206,15 @@ fn scale_in(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
         return None;
     }
     let current = view.current;
-    let least = state.floor_replicas(view).unwrap_or(0);
+    let floor = state.floor(view);
+    let least = floor.map_or(0, |floor| floor.replicas);
     let fewer = |preferred: u32, reason| {
         let proposal = Proposal::band(preferred, preferred, current).because(reason).consulting();
-        if preferred == least && least > 0 {
-            proposal.because(Reason::LearnedFloor { replicas: least })
-        } else {
-            proposal
+        match floor {
+            Some(LearnedFloor { replicas, until, .. }) if preferred == replicas => {
+                proposal.because(Reason::LearnedFloor { replicas, until })
+            }
+            _ => proposal,
         }
     };
     if let Some((needed, limit_per_s)) = state.projected_replicas(view) {
@@ -262,9 +264,12 @@ fn learn_floor(view: &View<'_>, state: &mut HeuristicState) {
     let times = state.floor.map_or(0, |floor| floor.times).min(FLOOR_DOUBLINGS_MAX);
     let wait = view.config.cooldown_in().max(view.config.stabilisation_in());
     let doubled = wait.checked_mul(FLOOR_WAITS << times).unwrap_or(Duration::MAX);
+    let mean = state.mean_per_s(RATE_WINDOWS, view.load());
+    #[expect(clippy::cast_possible_truncation, reason = "rounded to single precision")]
+    let arrivals_per_s = mean.map(|(mean, _)| mean as f32);
     state.floor = Some(LearnedFloor {
         replicas: view.current.saturating_add(1).min(watched.from),
-        arrivals_per_s: state.mean_per_s(RATE_WINDOWS, view.load()).map(|(mean, _)| mean),
+        arrivals_per_s,
         until: view.now.saturating_add(doubled),
         times: times + 1,
     });

@@ -61,7 +61,7 @@ impl<S: Serialize, B: Serialize> Serialize for Snapshot<S, B> {
             guards: kernel.guards.clone(),
             tally: StoredTally {
                 now: kernel.now,
-                last: kernel.last,
+                last: kernel.last(),
                 operation: kernel.operation,
                 window: tally.window,
                 taught: tally.taught,
@@ -79,25 +79,27 @@ impl<S: Serialize, B: Serialize> Serialize for Snapshot<S, B> {
     }
 }
 
-impl<'de, S: Deserialize<'de>, B: Deserialize<'de>> Deserialize<'de> for Snapshot<S, B> {
+impl<'de, S, B> Deserialize<'de> for Snapshot<S, B>
+where
+    S: Deserialize<'de>,
+    B: Deserialize<'de>,
+{
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = Stored::deserialize(deserializer)?;
         let tally: StoredTally = stored.tally;
         let seen = tally.window.as_ref().map(|window| (window.seq, window.end));
+        let mut kernel = Kernel::new(stored.state, stored.baseline);
+        kernel.guards = stored.guards;
+        kernel.now = tally.now;
+        kernel.set_last(tally.last.or(seen));
+        kernel.streaks = tally.streaks;
+        kernel.operation = tally.operation;
+        kernel.next_decision = tally.next_decision;
         Ok(Self {
             version: stored.version,
             policy: stored.policy,
             policy_version: stored.policy_version,
-            kernel: Kernel {
-                state: stored.state,
-                baseline: stored.baseline,
-                guards: stored.guards,
-                now: tally.now,
-                last: tally.last.or(seen),
-                streaks: tally.streaks,
-                operation: tally.operation,
-                next_decision: tally.next_decision,
-            },
+            kernel,
             tally: Tally {
                 window: tally.window,
                 taught: tally.taught,

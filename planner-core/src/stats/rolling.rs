@@ -8,6 +8,8 @@ mod small;
 mod sorted;
 mod tiered;
 
+use alloc::boxed::Box;
+
 use small::Small;
 use sorted::Sorted;
 use tiered::Tiered;
@@ -47,8 +49,8 @@ pub struct RollingMedian {
 #[derive(Clone, Debug)]
 enum Layout {
     Small(Small),
-    Sorted(Sorted),
-    Tiered(Tiered),
+    Sorted(Box<Sorted>),
+    Tiered(Box<Tiered>),
 }
 
 /// Calls the same method on whatever the layout is.
@@ -65,10 +67,12 @@ macro_rules! layout {
 impl RollingMedian {
     /// An empty sample of at most `capacity` values, at least one.
     pub fn new(capacity: usize) -> Self {
-        let layout = match capacity {
-            0..=SMALL_MAX => Layout::Small(Small::new(capacity.max(1))),
-            ..=SORTED_MAX => Layout::Sorted(Sorted::new(capacity)),
-            _ => Layout::Tiered(Tiered::new(capacity)),
+        let layout = if capacity <= SMALL_MAX {
+            Layout::Small(Small::new(capacity.max(1)))
+        } else if capacity <= SORTED_MAX {
+            Layout::Sorted(Box::new(Sorted::new(capacity)))
+        } else {
+            Layout::Tiered(Box::new(Tiered::new(capacity)))
         };
         Self { layout }
     }
@@ -186,7 +190,7 @@ mod tests {
         *noise ^= *noise >> 7;
         *noise ^= *noise << 17;
         let uniform = (*noise >> 11) as f64 / (1_u64 << 53) as f64;
-        let level = if index / 700 % 2 == 0 { 40.0 } else { 90.0 };
+        let level = if (index / 700).is_multiple_of(2) { 40.0 } else { 90.0 };
         match kind {
             0 => level * (1.0 + uniform * uniform * 4.0),
             1 => libm::floor(uniform * 5.0),

@@ -2,7 +2,7 @@
 //!
 //! Rates are counts of arrivals, so their noise is Poisson: a short look needs a stronger signal.
 
-use super::{HeuristicState, View};
+use super::{HeuristicState, LearnedFloor, View};
 use crate::signal::Breach;
 use crate::telemetry::Traffic;
 
@@ -225,13 +225,13 @@ impl HeuristicState {
     }
 
     /// The least count that was enough at a load like this, while that is remembered.
-    pub(super) fn floor_replicas(&self, view: &View<'_>) -> Option<u32> {
+    pub(super) fn floor(&self, view: &View<'_>) -> Option<LearnedFloor> {
         let floor = self.floor.filter(|floor| view.now < floor.until)?;
         let lighter = match (floor.arrivals_per_s, self.mean_per_s(RATE_WINDOWS, view.load())) {
-            (Some(learned_at), Some((mean, _))) => mean < FLOOR_LOAD_SHARE * learned_at,
+            (Some(learned_at), Some((mean, _))) => mean < FLOOR_LOAD_SHARE * f64::from(learned_at),
             _ => false,
         };
-        (!lighter).then_some(floor.replicas)
+        (!lighter).then_some(floor)
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Small {
 
 impl Small {
     pub(super) fn new(capacity: usize) -> Self {
-        debug_assert!(capacity <= usize::from(u8::MAX), "ranks are bytes");
+        debug_assert!(u8::try_from(capacity).is_ok(), "ranks are bytes");
         let sorted = vec![0.0; capacity].into_boxed_slice();
         Self { sorted, ranks: vec![0; capacity].into_boxed_slice(), len: 0, oldest: 0 }
     }

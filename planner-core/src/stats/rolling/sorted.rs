@@ -8,7 +8,7 @@ use super::search_run;
 #[derive(Clone, Debug)]
 pub(super) struct Sorted {
     /// Ascending; the first `len` count.
-    sorted: Box<[f64]>,
+    ascending: Box<[f64]>,
     /// The samples in a ring by arrival.
     arrivals: Box<[f64]>,
     len: usize,
@@ -19,14 +19,14 @@ pub(super) struct Sorted {
 impl Sorted {
     pub(super) fn new(capacity: usize) -> Self {
         let values = vec![0.0; capacity].into_boxed_slice();
-        Self { sorted: values.clone(), arrivals: values, len: 0, oldest: 0 }
+        Self { ascending: values.clone(), arrivals: values, len: 0, oldest: 0 }
     }
 
     pub(super) fn push(&mut self, value: f64) {
-        if self.len < self.sorted.len() {
-            let rank = below(&self.sorted[..self.len], value);
-            self.sorted.copy_within(rank..self.len, rank + 1);
-            self.sorted[rank] = value;
+        if self.len < self.ascending.len() {
+            let rank = below(&self.ascending[..self.len], value);
+            self.ascending.copy_within(rank..self.len, rank + 1);
+            self.ascending[rank] = value;
             self.arrivals[self.len] = value;
             self.len += 1;
             return;
@@ -36,16 +36,16 @@ impl Sorted {
         if value == left {
             return;
         }
-        let from = below(&self.sorted, left);
+        let from = below(&self.ascending, left);
         if value > left {
             // Only values above the one that leaves can stand before the new one.
-            let rank = from + below(&self.sorted[from + 1..], value);
-            self.sorted.copy_within(from + 1..=rank, from);
-            self.sorted[rank] = value;
+            let rank = from + below(&self.ascending[from + 1..], value);
+            self.ascending.copy_within(from + 1..=rank, from);
+            self.ascending[rank] = value;
         } else {
-            let rank = below(&self.sorted[..from], value);
-            self.sorted.copy_within(rank..from, rank + 1);
-            self.sorted[rank] = value;
+            let rank = below(&self.ascending[..from], value);
+            self.ascending.copy_within(rank..from, rank + 1);
+            self.ascending[rank] = value;
         }
     }
 
@@ -54,7 +54,7 @@ impl Sorted {
     }
 
     pub(super) const fn capacity(&self) -> usize {
-        self.sorted.len()
+        self.ascending.len()
     }
 
     pub(super) const fn clear(&mut self) {
@@ -63,7 +63,7 @@ impl Sorted {
 
     /// The value of this rank.
     pub(super) fn at(&self, rank: usize) -> f64 {
-        self.sorted[rank]
+        self.ascending[rank]
     }
 
     /// The sample that arrived after `age` others.
@@ -74,7 +74,7 @@ impl Sorted {
 
     /// Where the run of the `count` values nearest `center` begins.
     pub(super) fn nearest_run(&self, center: f64, count: usize) -> usize {
-        let sorted = &self.sorted[..self.len];
+        let sorted = &self.ascending[..self.len];
         search_run(self.len, count, center, |rank| sorted[rank])
     }
 }
