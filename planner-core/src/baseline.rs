@@ -269,8 +269,8 @@ impl Baseline for QuarantinedBaseline {
         if windows < config.warmup_windows() {
             return None;
         }
-        let sigma_ms = SIGMA_PER_MAD * self.reference.mad()?;
-        let estimate = Estimate::new(self.reference.median()?, sigma_ms, config)?;
+        let (median_ms, mad_ms) = self.reference.median_and_mad()?;
+        let estimate = Estimate::new(median_ms, SIGMA_PER_MAD * mad_ms, config)?;
         Some(Estimate { windows, newest: Some(self.newest), ..estimate })
     }
 

@@ -85,6 +85,7 @@ impl<S, B> Kernel<S, B> {
     }
 
     /// Number and end of the last window.
+    #[cfg(feature = "serde")]
     pub(crate) fn last(&self) -> Option<(u64, Timestamp)> {
         self.seen.then_some((self.last_seq, self.last_end))
     }

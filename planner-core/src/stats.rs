@@ -62,7 +62,14 @@ fn middle_of(len: usize, at: impl Fn(usize) -> f64) -> Option<f64> {
         return None;
     }
     let high = at(len / 2);
-    Some(if len % 2 == 1 { high } else { f64::midpoint(at(len / 2 - 1), high) })
+    Some(if len % 2 == 1 { high } else { halfway(at(len / 2 - 1), high) })
+}
+
+/// Mean of two values; what `(a + b) / 2` gives wherever that does not overflow.
+#[inline]
+fn halfway(low: f64, high: f64) -> f64 {
+    let sum = low + high;
+    if sum.is_finite() { sum * 0.5 } else { low * 0.5 + high * 0.5 }
 }
 
 #[cfg(test)]

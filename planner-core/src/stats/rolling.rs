@@ -14,7 +14,7 @@ use small::Small;
 use sorted::Sorted;
 use tiered::Tiered;
 
-use super::middle_of;
+use super::{halfway, middle_of};
 
 /// Up to here counting all samples beats searching among them.
 const SMALL_MAX: usize = 192;
@@ -120,22 +120,18 @@ impl RollingMedian {
     }
 
     /// Median absolute deviation from the median.
-    #[inline]
     pub fn mad(&self) -> Option<f64> {
-        let median = self.median()?;
-        let len = self.len();
-        let nearest = len.div_ceil(2);
-        let low = layout!(&self.layout, samples => samples.nearest_run(median, nearest));
-        let at = |rank| layout!(&self.layout, samples => samples.at(rank));
-        // Of the run of the nearest, the farther end.
-        let last = (median - at(low)).max(at(low + nearest - 1) - median);
-        if len % 2 == 1 {
-            return Some(last);
-        }
-        // The one after it stands on one of the run's two sides.
-        let below = if low > 0 { median - at(low - 1) } else { f64::INFINITY };
-        let above = if low + nearest < len { at(low + nearest) - median } else { f64::INFINITY };
-        Some(f64::midpoint(last, below.min(above)))
+        self.median_and_mad().map(|(_, mad)| mad)
+    }
+
+    /// Both at once, which costs no more than the second alone.
+    #[inline]
+    pub fn median_and_mad(&self) -> Option<(f64, f64)> {
+        layout!(&self.layout, samples => both(
+            samples.len(),
+            |rank| samples.at(rank),
+            |median, nearest| samples.nearest_run(median, nearest),
+        ))
     }
 }
 
@@ -144,6 +140,29 @@ impl PartialEq for RollingMedian {
     fn eq(&self, other: &Self) -> bool {
         self.capacity() == other.capacity() && self.iter().eq(other.iter())
     }
+}
+
+/// Median and MAD of `len` ascending values, given where the run of the nearest ones begins.
+#[inline]
+fn both(
+    len: usize,
+    at: impl Fn(usize) -> f64,
+    nearest_run: impl Fn(f64, usize) -> usize,
+) -> Option<(f64, f64)> {
+    let median = middle_of(len, &at)?;
+    let nearest = len.div_ceil(2);
+    let low = nearest_run(median, nearest);
+    // Of the run of the nearest, the farther end.
+    let (lower, upper) = (median - at(low), at(low + nearest - 1) - median);
+    let last = if lower > upper { lower } else { upper };
+    if !len.is_multiple_of(2) {
+        return Some((median, last));
+    }
+    // The one after it stands on one of the run's two sides.
+    let below = if low > 0 { median - at(low - 1) } else { f64::INFINITY };
+    let above = if low + nearest < len { at(low + nearest) - median } else { f64::INFINITY };
+    let after = if below < above { below } else { above };
+    Some((median, halfway(last, after)))
 }
 
 /// Where the run of the `count` values nearest `center` begins, of `len` ascending ones: the first

@@ -114,11 +114,17 @@ impl Tiered {
             } else {
                 self.shift_down(source, gap, CHUNK - 1);
             }
-            for chunk in source + 1..=target {
-                self.values[self.place(chunk - 1, CHUNK - 1)] = self.values[self.place(chunk, 0)];
-                self.turn(chunk, 1);
-            }
+            let mut carried = self.values[self.place(target, 0)];
+            self.turn(target, 1);
             self.settle_after_turn_up(target, place);
+            for chunk in (source + 1..target).rev() {
+                let first = self.place(chunk, 0);
+                carried = core::mem::replace(&mut self.values[first], carried);
+                self.turn(chunk, 1);
+                self.firsts[chunk] = self.values[self.place(chunk, 0)];
+            }
+            let last = self.place(source, CHUNK - 1);
+            self.values[last] = carried;
         } else if source > target {
             let last = self.filled(source) - 1;
             if gap > last / 2 {
@@ -127,11 +133,17 @@ impl Tiered {
             } else {
                 self.shift_up(source, 0, gap);
             }
-            for chunk in (target..source).rev() {
-                self.values[self.place(chunk + 1, 0)] = self.values[self.place(chunk, CHUNK - 1)];
+            let mut carried = self.values[self.place(target, CHUNK - 1)];
+            self.turn(target, CHUNK - 1);
+            self.settle_after_turn_down(target, place);
+            for chunk in target + 1..source {
+                let last = self.place(chunk, CHUNK - 1);
+                self.firsts[chunk] = carried;
+                carried = core::mem::replace(&mut self.values[last], carried);
                 self.turn(chunk, CHUNK - 1);
             }
-            self.settle_after_turn_down(target, place);
+            let first = self.place(source, 0);
+            self.values[first] = carried;
         } else if gap < place {
             self.shift_down(source, gap, place);
         } else {
@@ -139,7 +151,7 @@ impl Tiered {
         }
         let at = self.place(target, place);
         self.values[at] = value;
-        for chunk in source.min(target)..=source.max(target) {
+        for chunk in [source, target] {
             self.firsts[chunk] = self.values[self.place(chunk, 0)];
         }
     }
