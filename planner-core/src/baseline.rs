@@ -122,12 +122,19 @@ pub struct Evidence<'a> {
     pub quality: Quality,
     /// How it compares with normal.
     pub signal: Signal,
+    /// What was normal before it, as the baseline said.
+    pub estimate: Option<Estimate>,
 }
 
 impl<'a> Evidence<'a> {
     /// Puts the parts together.
-    pub const fn new(window: &'a Window, quality: Quality, signal: Signal) -> Self {
-        Self { window, quality, signal }
+    pub const fn new(
+        window: &'a Window,
+        quality: Quality,
+        signal: Signal,
+        estimate: Option<Estimate>,
+    ) -> Self {
+        Self { window, quality, signal, estimate }
     }
 
     /// Why this window may not teach what is normal; `None` when it may. `above_band` is the
@@ -215,14 +222,13 @@ impl QuarantinedBaseline {
             self.pool = (0, 0.0);
             self.reference.push(highest_ms);
             self.newest = window.end;
-            self.lower_anchor(config);
         }
         true
     }
 
-    /// Takes the band of the present estimate for the anchor's when it is lower.
-    fn lower_anchor(&mut self, config: &Config) {
-        if let Some(estimate) = self.estimate(config) {
+    /// Takes the band of an estimate for the anchor's when it is lower.
+    fn lower_anchor(&mut self, config: &Config, estimate: Option<Estimate>) {
+        if let Some(estimate) = estimate {
             let band_ms = estimate.band_high_ms(config, config.thresholds()).min(Latency::MAX_MS);
             self.anchor_ms = self.anchor_ms.min(band_ms);
         }
@@ -276,13 +282,13 @@ impl Baseline for QuarantinedBaseline {
 
     fn observe(&mut self, config: &Config, evidence: &Evidence<'_>) -> Lesson {
         let p95_ms = evidence.window.latencies.map(|latencies| latencies.p95.as_millis());
+        self.lower_anchor(config, evidence.estimate);
         let above = p95_ms.is_some_and(|p95_ms| p95_ms > self.anchor_ms);
         match (evidence.quarantine(config, above), p95_ms) {
             (None, Some(p95_ms)) => {
                 self.run = [Level::default(); 2];
                 self.reference.push(p95_ms);
                 self.newest = evidence.window.end;
-                self.lower_anchor(config);
                 Lesson::Learn
             }
             (None | Some(Quarantine::Thin), _) => {
@@ -337,8 +343,9 @@ mod tests {
             suspects_before: 0,
             queued_before: 0,
         };
-        let signal = Signal::assess(&window, &yardstick);
-        baseline.observe(&config, &Evidence::new(&window, Quality::Trusted, signal))
+        let (signal, estimate) = (Signal::assess(&window, &yardstick), yardstick.estimate);
+        let evidence = Evidence::new(&window, Quality::Trusted, signal, estimate);
+        baseline.observe(&config, &evidence)
     }
 
     fn warm() -> QuarantinedBaseline {
@@ -454,7 +461,8 @@ mod tests {
         let trusted = (Quality::Trusted, Signal::default());
         for p95_ms in [21.0, 24.0, 22.0, 20.0].iter().cycle().take(4 * 12) {
             let window = thin(*p95_ms);
-            let evidence = Evidence::new(&window, trusted.0, trusted.1);
+            let estimate = baseline.estimate(&config);
+            let evidence = Evidence::new(&window, trusted.0, trusted.1, estimate);
             assert_eq!(baseline.observe(&config, &evidence), Lesson::Pool);
         }
         let estimate = baseline.estimate(&config).expect("eight samples make an entry");

@@ -342,7 +342,7 @@ impl<S, B: Baseline> Kernel<S, B> {
         self.streaks = streaks;
         self.guards.note_effect(view);
         rules.policy.learn(view, target, &mut self.state);
-        let evidence = Evidence::new(view.window, view.quality, view.signal);
+        let evidence = Evidence::new(view.window, view.quality, view.signal, view.estimate);
         self.baseline.observe(rules.config, &evidence)
     }
 }

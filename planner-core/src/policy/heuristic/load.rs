@@ -166,6 +166,17 @@ pub(super) fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
     }
 }
 
+/// What the last windows and the present one say of the load.
+#[derive(Clone, Copy, Debug)]
+struct Looks {
+    /// Arrivals per second that are no noise of counting, over any of [`BUSY_LOOKS`].
+    surely_per_s: f64,
+    /// Mean arrivals per second over at most [`PROJECTION_WINDOWS`] windows.
+    mean_per_s: f64,
+    /// How long these were together.
+    seconds: f64,
+}
+
 impl HeuristicState {
     /// Requests per second that one replica can answer; `None` until one was used up.
     pub(super) fn capacity_per_s(&self) -> Option<f64> {
@@ -184,28 +195,39 @@ impl HeuristicState {
     pub(super) fn busy_replicas(&self, view: &View<'_>) -> Option<u32> {
         let capacity = self.capacity_per_s()?;
         let limit_per_s = BUSY_SHARE * capacity * f64::from(view.current);
-        let surely_per_s = self.surely_per_s(view)?;
+        let surely_per_s = self.looks(view)?.surely_per_s;
         let per_replica_per_s = view.config.target_utilisation() * capacity;
         let needed = replicas_for(surely_per_s, per_replica_per_s);
         (surely_per_s > limit_per_s).then(|| needed.max(view.current.saturating_add(1)))
     }
 
-    /// Arrivals per second that are no noise of counting, over any of the looks.
-    pub(super) fn surely_per_s(&self, view: &View<'_>) -> Option<f64> {
-        let mut surely_per_s = 0.0_f64;
-        for (windows, sigmas) in BUSY_LOOKS {
-            let (mean, seconds) = self.mean_per_s(windows, view.load())?;
-            surely_per_s = surely_per_s.max(mean - sigmas * poisson_sigma(mean, seconds));
+    /// Looks back from the present window, in one pass.
+    fn looks(&self, view: &View<'_>) -> Option<Looks> {
+        let present = view.load()?;
+        let (mut requests, mut seconds, mut surely_per_s) = (0.0, 0.0, 0.0_f64);
+        let past = self.recent.as_slice().iter().rev();
+        let mut looks = BUSY_LOOKS.iter();
+        let mut look = looks.next();
+        for (index, load) in core::iter::once(&present).chain(past).enumerate() {
+            requests += f64::from(load.arrivals_per_s) * f64::from(load.seconds);
+            seconds += f64::from(load.seconds);
+            if let Some((windows, sigmas)) = look
+                && index + 1 == *windows
+            {
+                let mean = requests / seconds;
+                surely_per_s = surely_per_s.max(mean - sigmas * poisson_sigma(mean, seconds));
+                look = looks.next();
+            }
         }
-        Some(surely_per_s)
+        Some(Looks { surely_per_s, mean_per_s: requests / seconds, seconds })
     }
 
     /// Replicas that are enough for the present load by what a replica has carried, and what it is
     /// trusted with.
     pub(super) fn projected_replicas(&self, view: &View<'_>) -> Option<(u32, f64)> {
-        let (mean, seconds) = self.mean_per_s(PROJECTION_WINDOWS, view.load())?;
+        let Looks { surely_per_s, mean_per_s, seconds } = self.looks(view)?;
         // The mean of a rising load lags behind it.
-        let mean = mean.max(self.surely_per_s(view)?);
+        let mean = mean_per_s.max(surely_per_s);
         let trusted =
             self.capacity_per_s().map_or(f64::INFINITY, |capacity| PROOF_SHARE * capacity);
         let proven_per_s = self.proven_per_s.min(trusted);

@@ -56,12 +56,12 @@ impl Small {
             // The one that leaves was counted.
             let rank = below - 1;
             self.sorted.copy_within(usize::from(leaves) + 1..=usize::from(rank), from);
-            self.shift_ranks(|other| other - u8::from((other > leaves) & (other <= rank)));
+            self.shift_ranks(|other| other - u8::from(other > leaves && other <= rank));
             self.sorted[usize::from(rank)] = value;
             self.ranks[oldest] = rank;
         } else {
             self.sorted.copy_within(usize::from(below)..from, usize::from(below) + 1);
-            self.shift_ranks(|other| other + u8::from((other >= below) & (other < leaves)));
+            self.shift_ranks(|other| other + u8::from(other >= below && other < leaves));
             self.sorted[usize::from(below)] = value;
             self.ranks[oldest] = below;
         }
