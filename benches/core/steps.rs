@@ -54,8 +54,8 @@ fn window(seq: usize, p95_ms: f64, ready: u32, arrivals_per_s: f64) -> Window {
 
 /// One step; its decision is looked at, so that none of it can be left out.
 fn step(fleet: &mut Fleet, member: Member, window: &Window) {
-    let decision = fleet.decide(window.end(), member, window).expect("one of its members");
-    std::hint::black_box(&decision);
+    let decision = fleet.decide(window.end(), member, window);
+    assert!(std::hint::black_box(&decision).is_ok(), "it is a member");
 }
 
 /// One service, its memory in the nearest cache; the windows are valid beforehand, and once more

@@ -214,8 +214,9 @@ impl HeuristicState {
             if let Some((windows, sigmas)) = look
                 && index + 1 == *windows
             {
-                let mean = requests / seconds;
-                surely_per_s = surely_per_s.max(mean - sigmas * poisson_sigma(mean, seconds));
+                // The same as with `poisson_sigma`, with one division less.
+                let surely = requests - sigmas * libm::sqrt(requests);
+                surely_per_s = surely_per_s.max(surely / seconds);
                 look = looks.next();
             }
         }
@@ -300,8 +301,8 @@ pub(super) fn poisson_sigma(mean_per_s: f64, seconds: f64) -> f64 {
 /// The least count at which each carries at most `limit`.
 pub(super) fn replicas_for(load: f64, limit: f64) -> u32 {
     // A limit of zero gives infinity, which the minimum bounds; what is no number asks for none.
-    let exact = if load > 0.0 { libm::ceil(load / limit).min(REPLICAS_MAX) } else { 0.0 };
+    let exact = if load > 0.0 { (load / limit).min(REPLICAS_MAX) } else { 0.0 };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1e6")]
-    let replicas = exact as u32;
-    replicas
+    let below = exact as u32;
+    below + u32::from(f64::from(below) < exact)
 }
