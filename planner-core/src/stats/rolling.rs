@@ -25,7 +25,7 @@ const SORTED_MAX: usize = 2_048;
 ///
 /// Keeps the samples in ascending order beside their order of arrival, in one of three layouts
 /// chosen by `capacity`: to 192 an array that is counted through without a branch, to 2048 one
-/// that is searched, beyond it chunks of 512. Adding a sample is O(n) with a very small constant
+/// that is searched, beyond it chunks of 1024. Adding a sample is O(n) with a very small constant
 /// in the first two, O(√n) in the third; the median is O(1), the MAD O(log n), or n/2 comparisons
 /// in the first. Everything is allocated at construction: 9 bytes a sample in the first, 16 in the
 /// others.

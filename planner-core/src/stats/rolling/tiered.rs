@@ -7,7 +7,7 @@ use alloc::vec;
 use super::search_run;
 
 /// Values of a chunk; a power of two.
-const CHUNK: usize = 512;
+const CHUNK: usize = 1_024;
 /// Turns a position into one of the circle.
 const MASK: usize = CHUNK - 1;
 
