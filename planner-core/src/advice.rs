@@ -72,10 +72,13 @@ impl Advice {
         self
     }
 
-    /// The same advice with thresholds.
+    /// The same advice with thresholds. Those that are not finite are left out: no text could
+    /// hold them.
     #[must_use]
-    pub const fn with_thresholds(mut self, thresholds: Thresholds) -> Self {
-        self.thresholds = Some(thresholds);
+    pub fn with_thresholds(mut self, thresholds: Thresholds) -> Self {
+        let Thresholds { up_ratio, down_ratio, up_z } = thresholds;
+        let finite = [up_ratio, down_ratio, up_z].iter().all(|number| number.is_finite());
+        self.thresholds = finite.then_some(thresholds);
         self
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Kernel<S, B> {
     last_seq: u64,
     last_end: Timestamp,
     seen: bool,
+    /// Settled windows before the last scaling, should it be refused.
+    pub(crate) settled_before: u16,
     /// The runs of windows up to the last one.
     pub(crate) streaks: Streaks,
     pub(crate) operation: Operation,
@@ -78,6 +80,7 @@ impl<S, B> Kernel<S, B> {
             last_seq: 0,
             last_end: Timestamp::ORIGIN,
             seen: false,
+            settled_before: 0,
             streaks: Streaks::default(),
             operation: Operation::default(),
             next_decision: 1,
@@ -240,6 +243,7 @@ impl<S, B: Baseline> Kernel<S, B> {
         }
         if target != judged.current {
             self.guards.note_scaling(&view, decision.id, target);
+            self.settled_before = self.streaks.settled;
             self.streaks.settled = 0;
         }
         decision
@@ -321,8 +325,12 @@ impl<S, B: Baseline> Kernel<S, B> {
         P: Policy<State = S>,
     {
         let known = id.0 < self.next_decision;
+        let last = self.guards.is_last(id);
         if known && outcome == Outcome::Refuse && self.guards.forget_scaling(id) {
             policy.refused(&mut self.state);
+            if last {
+                self.streaks.settled = self.settled_before;
+            }
         }
         known
     }

@@ -10,6 +10,7 @@
     reason = "inputs are written as compactly as they were found"
 )]
 use planner_core::gateway::*;
+use planner_core::policy::{NoSignal, Policy, Proposal, View};
 use planner_core::*;
 use std::time::Duration;
 
@@ -554,4 +555,116 @@ fn an_order_in_flight_is_not_lowered_under_a_breach() {
     let first = dec(&mut p, &wt(21, 800.0, 2, 0, 400.0, 100.0)).target().expect("valid");
     let d = dec(&mut p, &wt(22, 800.0, 2, 0, 400.0, 100.0));
     assert!(d.target().is_none_or(|t| t >= first), "ordered {first}, then {d}");
+}
+
+#[test]
+fn an_executor_that_refused_once_is_asked_again_at_the_next_breach() {
+    let mut p = Planner::new(b(1, 8).build().expect("valid"), Heuristic);
+    for seq in 1..=20 {
+        let _ = dec(&mut p, &w(seq, 40.0, 2));
+    }
+    let first = dec(&mut p, &w(21, 900.0, 2));
+    assert!(first.target().is_some());
+    let _ = p.step(at(21.0), Event::Settle(first.id, Outcome::Refuse));
+    // Nothing was started, so there is nothing whose effect could be waited for.
+    assert_eq!(dec(&mut p, &w(22, 900.0, 2)).target(), first.target());
+}
+
+#[test]
+fn asking_again_at_once_is_no_way_around_the_check_of_efficacy() {
+    /// Wants one more in every breach, without waiting for anything.
+    struct Greedy;
+    impl Policy for Greedy {
+        type Signal = NoSignal;
+        type State = ();
+        fn name(&self) -> &'static str {
+            "greedy"
+        }
+        fn version(&self) -> u32 {
+            1
+        }
+        fn initial_state(&self) {}
+        fn propose(&self, view: &View<'_>, (): &()) -> Proposal {
+            let breach = view.signal.breach.is_some();
+            Proposal::exactly(view.current + u32::from(breach))
+        }
+    }
+    let config = b(1, 40).cooldown_out(secs(0)).build().expect("valid");
+    let mut p = Planner::new(config, Greedy);
+    for seq in 1..=20 {
+        let _ = p.decide(at(seq as f64), &w(seq, 40.0, 2));
+    }
+    let mut ready = 2;
+    for seq in 21..=120 {
+        ready = p.decide(at(seq as f64), &w(seq, 900.0, ready)).target().unwrap_or(ready);
+    }
+    assert!(ready <= 6, "{ready} replicas that could not help");
+    let last = p.decide(at(121.0), &w(121, 900.0, ready));
+    assert!(matches!(last.derivation.binding, Constraint::Ineffective { .. }), "{last}");
+}
+
+#[test]
+fn an_ailment_that_grew_much_worse_deserves_new_attempts() {
+    let mut p = Planner::new(b(1, 40).build().expect("valid"), Heuristic);
+    let (mut seq, mut ready) = (0, 2);
+    let mut live = |windows: u64, p95: f64, ready: &mut u32| {
+        for _ in 0..windows {
+            seq += 1;
+            *ready = dec(&mut p, &w(seq, p95, *ready)).target().unwrap_or(*ready);
+        }
+    };
+    live(20, 40.0, &mut ready);
+    live(300, 900.0, &mut ready);
+    let stopped = ready;
+    live(100, 920.0, &mut ready);
+    assert_eq!(ready, stopped, "noise is no new evidence");
+    live(100, 1_500.0, &mut ready);
+    assert!(ready > stopped, "still {ready}");
+}
+
+#[test]
+fn advice_that_no_text_can_hold_does_not_make_a_journal_unreadable() {
+    let nan = Thresholds { up_ratio: f64::NAN, down_ratio: 1.1, up_z: 6.0 };
+    let advice = Advice::new(AdvisedAction::Noop, "because").with_thresholds(nan);
+    assert_eq!(advice.thresholds, None);
+    let text = serde_json::to_string(&advice).expect("serialisable");
+    assert_eq!(serde_json::from_str::<Advice>(&text).expect("as written"), advice);
+}
+
+#[test]
+fn a_clock_that_was_set_back_does_not_freeze_the_planner() {
+    let mut p = Planner::new(b(1, 8).build().expect("valid"), Heuristic);
+    let year = 365.0 * 86_400.0;
+    for seq in 1..=20 {
+        let _ = dec(&mut p, &w(seq, 40.0, 2));
+    }
+    // One event with a clock that is ten years ahead.
+    let _ = p.step(at(10.0 * year), Event::Wake);
+    let mut ready = 2;
+    for seq in 21..=60 {
+        ready = dec(&mut p, &w(seq, 900.0, ready)).target().unwrap_or(ready);
+    }
+    assert!(ready > 2, "no window was trusted again");
+}
+
+#[test]
+fn a_clock_that_was_set_back_keeps_what_is_left_of_a_cooldown() {
+    let config = b(1, 20).cooldown_out(secs(40)).efficacy_attempts(9).build().expect("valid");
+    let mut p = Planner::new(config, Heuristic);
+    for seq in 1..=200 {
+        let _ = dec(&mut p, &w(seq, 40.0, 2));
+    }
+    assert!(dec(&mut p, &w(201, 900.0, 2)).target().is_some());
+    // A minute back: the clock stood still, 40 s are left.
+    let after = |second: u64| {
+        Window::builder(second, at(second as f64 - 1.0), at(second as f64))
+            .outcomes(100, 50, 0)
+            .traffic(Traffic::arriving(200.0).expect("valid").with_completions(1.0).expect("valid"))
+            .ready(3)
+            .build()
+            .expect("valid")
+    };
+    let decision = p.decide(at(141.0), &after(141));
+    let until = at(181.0);
+    assert_eq!(decision.derivation.binding, Constraint::CooldownOut { until }, "{decision}");
 }

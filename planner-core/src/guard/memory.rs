@@ -31,6 +31,10 @@ pub(super) const EFFICACY_WINDOWS: u32 = 3;
 const EFFICACY_SPAN: Duration = Duration::from_secs(5);
 /// Share by which latency must fall, or throughput or load must rise, to count as an effect.
 const EFFECT_SHARE: f32 = 0.10;
+/// Factor by which latency must rise to be another ailment, which deserves attempts of its own.
+const WORSE_FACTOR: f32 = 1.5;
+/// Error share that must be added to be another ailment.
+const WORSE_ERROR_SHARE: f32 = 0.10;
 
 /// What the guards remember.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,7 +79,7 @@ const fn short(id: DecisionId) -> u32 {
 
 /// How things stood at the last scale-out under a breach. What comes after is held against it: a
 /// latency or an error share a tenth lower, or a load or throughput a tenth higher, is an effect
-/// or new evidence.
+/// or new evidence; so is a latency half as high again or a tenth of the requests more that fail.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -180,8 +184,13 @@ impl Ailment {
         }
     }
 
-    /// Whether something is better, or the load is another, than `before`.
+    /// Whether something is better, much worse, or the load is another, than `before`.
     fn differs_from(&self, before: &Self) -> bool {
+        let much_worse = self.p95_ms.0 > before.p95_ms.0 * WORSE_FACTOR
+            || self.error_share.0 > before.error_share.0 + WORSE_ERROR_SHARE;
+        if much_worse {
+            return true;
+        }
         self.p95_ms.fell_since(before.p95_ms)
             || self.error_share.fell_since(before.error_share)
             || self.arrivals_per_s.rose_since(before.arrivals_per_s)
@@ -243,17 +252,31 @@ impl GuardState {
             .max(config.step_in().period)
             .max(config.cooldown_in())
             .max(config.cooldown_out());
+        // The last one stays whatever its age: this one may be refused, and it is the last again.
+        let last = self.scalings.pop();
         self.scalings.retain(|past| {
             let age = view.now.saturating_since(past.at);
             age < reach || past.flipped && age < FLAP_SPAN
         });
+        self.scalings.extend(last);
         if self.scalings.len() >= SCALINGS_MAX {
             self.scalings.remove(0);
         }
         self.scalings.push(Scaling { id: short(id), at: view.now, from, to, flipped });
         if to > from && view.signal.breach.is_some() {
-            self.ailment = Some(Ailment::of(view, id));
+            let now = Ailment::of(view, id);
+            // Asking again before the last one could be judged is no way around the judgement.
+            let hasty = self.ailment.is_some_and(|before| {
+                !before.judged && view.settled_windows > 0 && !now.differs_from(&before)
+            });
+            self.ineffective = self.ineffective.saturating_add(u32::from(hasty));
+            self.ailment = Some(now);
         }
+    }
+
+    /// Whether this decision was the last scaling.
+    pub(crate) fn is_last(&self, id: DecisionId) -> bool {
+        self.scalings.last().is_some_and(|last| last.id == short(id))
     }
 
     /// Forgets a scaling that was refused: it starts no cooldown and spends no budget.

@@ -113,7 +113,7 @@ impl Policy for Heuristic {
         if view.estimate.is_none() {
             return Proposal::exactly(view.current).because(Reason::Warmup);
         }
-        scale_in(view, state).unwrap_or_else(|| hold(view))
+        scale_in(view, state).unwrap_or_else(|| hold(view, state))
     }
 
     fn learn(&self, view: &View<'_>, target: u32, state: &mut HeuristicState) {
@@ -154,7 +154,9 @@ fn scale_out(view: &View<'_>, state: &HeuristicState, breach: Breach) -> Proposa
         let factor = (arrivals_per_s / completions_per_s).min(SATURATION_FACTOR_MAX);
         needed = needed.max(replicas_for(serving * factor, target_share));
     }
-    if traffic.is_none() {
+    // Latency alone does not say how many are missing: each guess has to show its effect first.
+    let patience = patience(view, state);
+    if traffic.is_none() && patience.is_none() {
         let limit = view.thresholds.up_ratio;
         let ratio = view.signal.ratio.unwrap_or(limit);
         let factor = (ratio / limit).clamp(1.0, LATENCY_FACTOR_MAX);
@@ -167,17 +169,22 @@ fn scale_out(view: &View<'_>, state: &HeuristicState, breach: Breach) -> Proposa
     if needed > current {
         return proposal(needed);
     }
-    if view.pending() > 0 {
-        return proposal(current).because(Reason::Pending { replicas: view.pending() });
+    match patience {
+        Some(reason) => proposal(current).because(reason),
+        None => proposal(current.saturating_add(1)),
     }
-    if view.settled_windows < SETTLE_WINDOWS {
-        return proposal(current).because(Reason::Settling { windows: view.settled_windows });
+}
+
+/// Why one more replica should wait, where what a replica carries does not ask for it.
+fn patience(view: &View<'_>, state: &HeuristicState) -> Option<Reason> {
+    if view.pending() > 0 {
+        return Some(Reason::Pending { replicas: view.pending() });
     }
     // What a replica carries says that there are enough: one burst is no reason to doubt that.
-    if state.capacity_per_s().is_some() && traffic.is_some() && !state.breached {
-        return proposal(current).because(Reason::Settling { windows: view.settled_windows });
-    }
-    proposal(current.saturating_add(1))
+    let burst =
+        state.capacity_per_s().is_some() && view.window.traffic.is_some() && !state.breached;
+    (burst || view.settled_windows < SETTLE_WINDOWS)
+        .then_some(Reason::Settling { windows: view.settled_windows })
 }
 
 /// Back to where a scale-in started from, when it left the band.
@@ -234,10 +241,11 @@ fn scale_in(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
 }
 
 /// As it is; an advisor may bring a scale-out forward when the signal is elevated.
-fn hold(view: &View<'_>) -> Proposal {
+fn hold(view: &View<'_>, state: &HeuristicState) -> Proposal {
     let current = view.current;
     let ratio = view.signal.ratio.unwrap_or(0.0);
-    if view.signal.early {
+    // No more eager than a breach would be.
+    if view.signal.early && patience(view, state).is_none() {
         let more = current.saturating_add(1);
         return Proposal::band(current, more, more)
             .because(Reason::Elevated { ratio })

@@ -36,6 +36,9 @@ struct StoredTally {
     /// Since format 2.
     #[serde(default)]
     operation: Operation,
+    /// Since format 2.
+    #[serde(default)]
+    settled_before: u16,
     window: Option<Window>,
     taught: bool,
     before: Streaks,
@@ -63,6 +66,7 @@ impl<S: Serialize, B: Serialize> Serialize for Snapshot<S, B> {
                 now: kernel.now,
                 last: kernel.last(),
                 operation: kernel.operation,
+                settled_before: kernel.settled_before,
                 window: tally.window,
                 taught: tally.taught,
                 before: tally.before,
@@ -94,6 +98,7 @@ where
         kernel.set_last(tally.last.or(seen));
         kernel.streaks = tally.streaks;
         kernel.operation = tally.operation;
+        kernel.settled_before = tally.settled_before;
         kernel.next_decision = tally.next_decision;
         Ok(Self {
             version: stored.version,
