@@ -4,12 +4,14 @@
 //! a count to a count with its own constraint; none can be configured away or replaced. What they
 //! need to remember is in [`GuardState`], which is part of every snapshot.
 
+mod ailment;
 mod memory;
 mod switch;
 
 use core::time::Duration;
 
-pub use memory::{Effect, GuardState};
+pub use ailment::Effect;
+pub use memory::GuardState;
 pub(crate) use switch::{Switch, on};
 
 use crate::decision::{Constraint, GuardStep, Stage};

@@ -239,7 +239,9 @@ proptest! {
             let now = window.end();
             let made = planner.preview(now, &window).replicas();
             for flip in flips(&planner, now, &window) {
-                let with = |value| planner.preview(now, &flip.field.with(&window, value)).replicas();
+                let with = |value| {
+                    planner.preview(now, &flip.field.with(&window, value)).replicas()
+                };
                 prop_assert_ne!(with(flip.to), made, "{} does not flip", flip);
                 prop_assert_eq!(with(flip.to), flip.replicas, "{}", flip);
                 prop_assert_eq!(with(flip.until), made, "{} is not the nearest", flip);

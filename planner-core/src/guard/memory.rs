@@ -5,10 +5,10 @@
 //! strict side.
 
 use alloc::vec::Vec;
-use core::fmt;
 use core::time::Duration;
 
 use super::FLAP_SPAN;
+use super::ailment::{Ailment, Effect};
 use crate::Timestamp;
 use crate::config::{Config, StepLimit};
 use crate::decision::DecisionId;
@@ -29,12 +29,6 @@ const PROPOSAL_PARTS: u32 = 4;
 pub(super) const EFFICACY_WINDOWS: u32 = 3;
 /// A single settled window of this length shows it too.
 const EFFICACY_SPAN: Duration = Duration::from_secs(5);
-/// Share by which latency must fall, or throughput or load must rise, to count as an effect.
-const EFFECT_SHARE: f32 = 0.10;
-/// Factor by which latency must rise to be another ailment, which deserves attempts of its own.
-const WORSE_FACTOR: f32 = 1.5;
-/// Error share that must be added to be another ailment.
-const WORSE_ERROR_SHARE: f32 = 0.10;
 
 /// What the guards remember.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,128 +69,6 @@ impl Scaling {
 #[expect(clippy::cast_possible_truncation, reason = "scalings are forgotten long before it wraps")]
 const fn short(id: DecisionId) -> u32 {
     id.0 as u32
-}
-
-/// How things stood at the last scale-out under a breach. What comes after is held against it: a
-/// latency or an error share a tenth lower, or a load or throughput a tenth higher, is an effect
-/// or new evidence; so is a latency half as high again or a tenth of the requests more that fail.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub struct Effect {
-    /// The scale-out that was to cure it.
-    pub of: DecisionId,
-    /// Scale-outs in a row that were found to be without effect.
-    pub attempts: u32,
-    /// Its p95 in milliseconds, when there was one.
-    pub p95_ms: Option<f32>,
-    /// Its share of timeouts and failures, when there were samples.
-    pub error_share: Option<f32>,
-    /// Requests that arrived per second, where known.
-    pub arrivals_per_s: Option<f32>,
-    /// Requests that were answered per second, where known.
-    pub completions_per_s: Option<f32>,
-}
-
-impl fmt::Display for Effect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "watched since {}:", self.of)?;
-        if let Some(p95_ms) = self.p95_ms {
-            write!(f, " p95 was {p95_ms:.1} ms,")?;
-        }
-        if let Some(share) = self.error_share {
-            write!(f, " {:.1} % failed,", share * 100.0)?;
-        }
-        if let Some(answered) = self.completions_per_s {
-            write!(f, " {answered:.1}/s were answered,")?;
-        }
-        write!(f, " {} scale-outs without effect", self.attempts)
-    }
-}
-
-/// The same as it is remembered, in half the space.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct Ailment {
-    of: DecisionId,
-    p95_ms: Known,
-    error_share: Known,
-    arrivals_per_s: Known,
-    completions_per_s: Known,
-    /// The scale-out was found to be without effect.
-    judged: bool,
-}
-
-/// A number that may be absent, in four bytes. Single precision is plenty for a tenth of itself.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(from = "Option<f32>", into = "Option<f32>"))]
-struct Known(f32);
-
-impl From<Option<f32>> for Known {
-    fn from(value: Option<f32>) -> Self {
-        Self(value.unwrap_or(f32::NAN))
-    }
-}
-
-impl From<Option<f64>> for Known {
-    #[expect(clippy::cast_possible_truncation, reason = "rounded to single precision")]
-    fn from(value: Option<f64>) -> Self {
-        Self(value.map_or(f32::NAN, |value| value as f32))
-    }
-}
-
-impl From<Known> for Option<f32> {
-    fn from(known: Known) -> Self {
-        (!known.0.is_nan()).then_some(known.0)
-    }
-}
-
-impl PartialEq for Known {
-    fn eq(&self, other: &Self) -> bool {
-        Option::from(*self) == Option::<f32>::from(*other)
-    }
-}
-
-impl Known {
-    /// Both known, and fallen by more than noise since `then`.
-    fn fell_since(self, then: Self) -> bool {
-        self.0 < then.0 * (1.0 - EFFECT_SHARE)
-    }
-
-    /// Both known, and risen by more than noise since `then`.
-    fn rose_since(self, then: Self) -> bool {
-        self.0 > then.0 * (1.0 + EFFECT_SHARE)
-    }
-}
-
-impl Ailment {
-    fn of(view: &View<'_>, scaling: DecisionId) -> Self {
-        let traffic = view.window.traffic;
-        let p95_ms = view.window.latencies.map(|latencies| latencies.p95.as_millis());
-        Self {
-            of: scaling,
-            p95_ms: p95_ms.into(),
-            error_share: view.window.error_share().into(),
-            arrivals_per_s: traffic.map(|traffic| traffic.arrivals_per_s).into(),
-            completions_per_s: traffic.and_then(|traffic| traffic.completions_per_s).into(),
-            judged: false,
-        }
-    }
-
-    /// Whether something is better, much worse, or the load is another, than `before`.
-    fn differs_from(&self, before: &Self) -> bool {
-        let much_worse = self.p95_ms.0 > before.p95_ms.0 * WORSE_FACTOR
-            || self.error_share.0 > before.error_share.0 + WORSE_ERROR_SHARE;
-        if much_worse {
-            return true;
-        }
-        self.p95_ms.fell_since(before.p95_ms)
-            || self.error_share.fell_since(before.error_share)
-            || self.arrivals_per_s.rose_since(before.arrivals_per_s)
-            || self.completions_per_s.rose_since(before.completions_per_s)
-            || before.p95_ms.0.is_nan() && !self.p95_ms.0.is_nan()
-    }
 }
 
 impl GuardState {
@@ -317,14 +189,7 @@ impl GuardState {
 
     /// What the effect of the last scale-out is held against.
     pub(crate) fn effect(&self) -> Option<Effect> {
-        self.ailment.map(|ailment| Effect {
-            of: ailment.of,
-            attempts: self.ineffective,
-            p95_ms: ailment.p95_ms.into(),
-            error_share: ailment.error_share.into(),
-            arrivals_per_s: ailment.arrivals_per_s.into(),
-            completions_per_s: ailment.completions_per_s.into(),
-        })
+        self.ailment.map(|ailment| ailment.effect(self.ineffective))
     }
 
     /// Goes on after the clock was set back by `behind`: every remembered time moves with it.

@@ -203,7 +203,7 @@ mod tests {
         assert_eq!((rolling.median(), rolling.mad()), (None, None));
     }
 
-    /// The streams that the layouts are held to: with level shifts, ties, rising, falling, constant.
+    /// The streams that layouts are held to: level shifts, ties, rising, falling, constant.
     fn stream(kind: usize, index: usize, noise: &mut u64) -> f64 {
         *noise ^= *noise << 13;
         *noise ^= *noise >> 7;
