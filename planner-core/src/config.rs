@@ -5,6 +5,7 @@
 //! value is therefore always usable, and no other module re-checks it. Each setting has its reader,
 //! its setter and its range here, so that one search finds them all.
 
+pub mod doctor;
 mod error;
 mod service;
 #[cfg(feature = "serde")]
