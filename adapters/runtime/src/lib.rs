@@ -2,6 +2,8 @@
 
 mod driver;
 mod journal;
+mod snapshot_file;
 
 pub use driver::{Driver, Fault, Flow, Observer, Ports};
 pub use journal::{JournalError, JournalReader, JournalWriter};
+pub use snapshot_file::{SnapshotFile, SnapshotFileError, StoredSnapshot};
