@@ -26,9 +26,9 @@ const SORTED_MAX: usize = 2_048;
 /// Keeps the samples in ascending order beside their order of arrival, in one of three layouts
 /// chosen by `capacity`: to 192 an array that is counted through without a branch, to 2048 one
 /// that is searched, beyond it chunks of 1024. Adding a sample is O(n) with a very small constant
-/// in the first two, O(√n) in the third; the median is O(1), the MAD O(log n), or n/2 comparisons
-/// in the first. Everything is allocated at construction: 9 bytes a sample in the first, 16 in the
-/// others.
+/// in the first two, O(√n) in the third; the median is O(1), the MAD O(log n), and O(1) in the
+/// first, which follows it. Everything is allocated at construction: 9 bytes a sample in the first,
+/// 16 in the others.
 ///
 /// ```
 /// use planner_core::stats::RollingMedian;
@@ -127,11 +127,21 @@ impl RollingMedian {
     /// Both at once, which costs no more than the second alone.
     #[inline]
     pub fn median_and_mad(&self) -> Option<(f64, f64)> {
-        layout!(&self.layout, samples => both(
-            samples.len(),
-            |rank| samples.at(rank),
-            |median, nearest| samples.nearest_run(median, nearest),
-        ))
+        match &self.layout {
+            Layout::Small(samples) => {
+                both(samples.len(), |rank| samples.at(rank), |_, _| samples.nearest_run())
+            }
+            Layout::Sorted(samples) => both(
+                samples.len(),
+                |rank| samples.at(rank),
+                |median, count| samples.nearest_run(median, count),
+            ),
+            Layout::Tiered(samples) => both(
+                samples.len(),
+                |rank| samples.at(rank),
+                |median, count| samples.nearest_run(median, count),
+            ),
+        }
     }
 }
 
