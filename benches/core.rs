@@ -51,8 +51,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut report = Report { json, figures: Map::new(), missed: 0 };
-    let moveonly_ns = statistics::measure(&mut report);
-    steps::measure(&mut report, moveonly_ns);
+    statistics::measure(&mut report);
+    steps::measure(&mut report);
     if json {
         println!("{}", Value::Object(report.figures));
     }

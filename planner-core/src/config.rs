@@ -323,7 +323,8 @@ setters! {
     step_out: StepLimit;
     /// Most replicas removed per period; default the larger of 1 and 25 % in 60 s.
     step_in: StepLimit;
-    /// Changes of direction allowed in any hour, 1 to 3600; default 6.
+    /// Changes of direction allowed in any hour, 1 to 3600; default 6. Each is counted for an hour
+    /// and up to ten minutes longer.
     flap_budget_per_hour: u32;
     /// Scale-outs without effect after which the planner stops, 1 to 1000; default 3.
     efficacy_attempts: u32;

@@ -21,6 +21,8 @@ use crate::telemetry::{Doubt, Quality, Window};
 /// Number of a decision; rises with every decision of a planner, across restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+// As for `Timestamp`: it stands beside 32-bit numbers.
+#[repr(Rust, packed(4))]
 pub struct DecisionId(pub(crate) u64);
 
 impl DecisionId {
@@ -32,7 +34,7 @@ impl DecisionId {
 
 impl fmt::Display for DecisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}", self.0)
+        write!(f, "#{}", self.get())
     }
 }
 

@@ -113,6 +113,16 @@ impl<P: Policy, B: Baseline> Fleet<P, B> {
         Ok(Snapshot::of(&self.policy, kernel.clone()))
     }
 
+    /// Makes room for `additional` members, no more. Without it the room grows by doubling, as a
+    /// vector's does.
+    ///
+    /// # Panics
+    ///
+    /// When that many do not fit into the address space.
+    pub fn reserve(&mut self, additional: usize) {
+        self.members.reserve_exact(additional);
+    }
+
     /// How many members there are.
     pub const fn len(&self) -> usize {
         self.members.len()

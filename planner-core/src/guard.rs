@@ -5,10 +5,11 @@
 //! need to remember is in [`GuardState`], which is part of every snapshot.
 
 mod ailment;
+mod flips;
 mod memory;
+#[cfg(feature = "serde")]
+mod stored;
 mod switch;
-
-use core::time::Duration;
 
 pub use ailment::Effect;
 pub use memory::GuardState;
@@ -18,9 +19,6 @@ use crate::decision::{Constraint, GuardStep, Stage};
 use crate::operation::Mode;
 use crate::policy::View;
 use crate::telemetry::Quality;
-
-/// The span over which changes of direction are counted.
-const FLAP_SPAN: Duration = Duration::from_secs(3_600);
 
 /// The final count with each guard's part in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,35 +39,39 @@ impl Guarded {
 /// Runs the guards over `wanted`. Pure: what is remembered changes in the `note_` methods only.
 #[inline]
 pub(crate) fn guard(view: &View<'_>, state: &GuardState, wanted: u32) -> Guarded {
-    let mut guarded = Guarded { replicas: wanted, ..Guarded::idle(Constraint::Unconstrained) };
-    for step in &mut guarded.guards {
-        let before = guarded.replicas;
-        (step.before, step.after) = (before, before);
-        let bound = match step.stage {
-            Stage::Doubt => doubt(view, before),
-            Stage::Health => health(view, before),
-            Stage::Efficacy => efficacy(view, state, before),
-            Stage::Stabilise => stabilise(view, state, before),
-            Stage::Rate => rate(view, state, before),
-            Stage::Flap => flap(view, state, before),
-            Stage::Bounds => bounds(view, state, before),
-            Stage::Operator => operator(view, before),
+    let (mut replicas, mut binding) = (wanted, Constraint::Unconstrained);
+    let mut run = |stage, guard: fn(&View<'_>, &GuardState, u32) -> Bound| {
+        let before = replicas;
+        let bound = guard(view, state, before).filter(|(after, _)| *after != before);
+        let Some((after, constraint)) = bound else {
+            return GuardStep {
+                stage,
+                before,
+                after: before,
+                constraint: Constraint::Unconstrained,
+            };
         };
-        if let Some((after, constraint)) = bound
-            && after != before
-        {
-            (step.after, step.constraint) = (after, constraint);
-            (guarded.replicas, guarded.binding) = (after, constraint);
-        }
-    }
-    guarded
+        (replicas, binding) = (after, constraint);
+        GuardStep { stage, before, after, constraint }
+    };
+    let guards = [
+        run(Stage::Doubt, doubt),
+        run(Stage::Health, health),
+        run(Stage::Efficacy, efficacy),
+        run(Stage::Stabilise, stabilise),
+        run(Stage::Rate, rate),
+        run(Stage::Flap, flap),
+        run(Stage::Bounds, bounds),
+        run(Stage::Operator, operator),
+    ];
+    Guarded { replicas, guards, binding }
 }
 
 /// What a guard makes of a count, and why; `None` when it has nothing against it.
 type Bound = Option<(u32, Constraint)>;
 
 /// Doubt never scales in.
-fn doubt(view: &View<'_>, wanted: u32) -> Bound {
+fn doubt(view: &View<'_>, _: &GuardState, wanted: u32) -> Bound {
     match view.quality {
         Quality::Doubtful(doubt) if wanted < view.current && on(Switch::Doubt) => {
             Some((view.current, Constraint::Doubt(doubt)))
@@ -79,7 +81,7 @@ fn doubt(view: &View<'_>, wanted: u32) -> Bound {
 }
 
 /// Nothing is scaled in while it hurts, or before it is known what normal is.
-fn health(view: &View<'_>, wanted: u32) -> Bound {
+fn health(view: &View<'_>, _: &GuardState, wanted: u32) -> Bound {
     if wanted >= view.current {
         return None;
     }
@@ -150,11 +152,10 @@ fn flap(view: &View<'_>, state: &GuardState, wanted: u32) -> Bound {
     if wanted == view.current || emergency || !state.would_flip(view.current, wanted) {
         return None;
     }
-    let flips = || state.flips().filter(|at| view.now.saturating_since(*at) < FLAP_SPAN);
-    if flips().count() < budget as usize || !on(Switch::FlapBudget) {
+    let until = state.flips_until(view.now, budget)?;
+    if !on(Switch::FlapBudget) {
         return None;
     }
-    let until = flips().next().unwrap_or(view.now).saturating_add(FLAP_SPAN);
     Some((view.current, Constraint::FlapBudget { budget, until }))
 }
 
@@ -174,7 +175,7 @@ fn bounds(view: &View<'_>, state: &GuardState, wanted: u32) -> Bound {
 }
 
 /// The operator has the last word.
-fn operator(view: &View<'_>, wanted: u32) -> Bound {
+fn operator(view: &View<'_>, _: &GuardState, wanted: u32) -> Bound {
     let (current, operation) = (view.current, view.operation);
     if operation.mode == Mode::Pause && on(Switch::Paused) {
         return Some((current, Constraint::Paused));
@@ -188,6 +189,8 @@ fn operator(view: &View<'_>, wanted: u32) -> Bound {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use super::*;
     use crate::guard::memory::EFFICACY_WINDOWS;
     use crate::testing::{Scene, at};
@@ -337,7 +340,8 @@ mod tests {
         let scene = |second, current| Scene { config: free(1, 20), ..Scene::calm(second, current) };
         let (one, two, three) = (scene(100, 4), scene(200, 5), scene(300, 4));
         let state = after(&[(&one, 5), (&two, 4), (&three, 5)]);
-        let (budget, until) = (2, at(3_800));
+        // Both changes are in the first part of the hour.
+        let (budget, until) = (2, at(3_600 + 600));
         assert_eq!(
             guarded(&scene(400, 5), &state, 3),
             (5, Constraint::FlapBudget { budget, until })
@@ -349,7 +353,8 @@ mod tests {
         assert_eq!(guarded(&scene(400, 4), &spent, 5).0, 4);
         let breach = Scene { config: free(1, 20), ..Scene::breach(400, 4) };
         assert_eq!(guarded(&breach, &spent, 5).0, 5);
-        assert_eq!(guarded(&scene(3_801, 4), &spent, 5).0, 5, "an hour later there is one again");
+        assert_eq!(guarded(&scene(4_199, 4), &spent, 5).0, 4);
+        assert_eq!(guarded(&scene(4_200, 4), &spent, 5).0, 5, "an hour later there is one again");
     }
 
     #[test]
@@ -367,6 +372,28 @@ mod tests {
             (15, Constraint::OverMax { max: 6 }),
             "by a quarter"
         );
+    }
+
+    #[test]
+    fn a_refusal_takes_its_changes_of_direction_back() {
+        let builder = Config::builder(ReplicaBounds::new(1, 20).expect("bounds"));
+        let config = builder.cooldown_in(Duration::from_secs(900)).build().expect("settings");
+        let scene =
+            |second, current| Scene { config: config.clone(), ..Scene::calm(second, current) };
+        let spent = |state: &GuardState| state.flips_until(at(500), 2).is_some();
+        let (out, back) = (scene(100, 4), scene(200, 5));
+        // The one between two of the same direction made both changes.
+        let mut state = after(&[(&out, 5), (&back, 4), (&scene(300, 4), 5)]);
+        assert!(spent(&state) && state.forget_scaling(DecisionId(2)));
+        assert!(state.flips_until(at(500), 1).is_none());
+        // The last one made one of the two.
+        let mut state = after(&[(&out, 5), (&back, 4), (&scene(300, 4), 5)]);
+        assert!(spent(&state) && state.forget_scaling(DecisionId(3)));
+        assert!(!spent(&state) && state.flips_until(at(500), 1).is_some());
+        // Without the first of two that go back, the second is the change.
+        let mut state = after(&[(&out, 5), (&back, 4), (&scene(300, 4), 3)]);
+        assert!(state.forget_scaling(DecisionId(2)));
+        assert!(!spent(&state) && state.flips_until(at(500), 1).is_some());
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl<S, B> Kernel<S, B> {
         Self {
             state,
             baseline,
-            guards: GuardState::new(),
+            guards: GuardState::default(),
             now: Timestamp::ORIGIN,
             last_seq: 0,
             last_end: Timestamp::ORIGIN,
@@ -287,6 +287,8 @@ impl<S, B: Baseline> Kernel<S, B> {
     }
 
     /// A hold without a target: there is nothing to compare one with.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn without_target<P>(
         &mut self,
         rules: &Rules<'_, P>,

@@ -20,6 +20,8 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(from = "u64", into = "u64"))]
+// Beside 32-bit counts an alignment of eight bytes would cost four more each.
+#[repr(Rust, packed(4))]
 pub struct Timestamp(u64);
 
 impl Timestamp {
@@ -68,7 +70,7 @@ impl Timestamp {
 }
 
 /// `span` in nanoseconds, at most the largest timestamp.
-const fn capped_nanos(span: Duration) -> u64 {
+pub(crate) const fn capped_nanos(span: Duration) -> u64 {
     let nanos = span.as_nanos();
     if nanos > Timestamp::MAX.0 as u128 {
         return Timestamp::MAX.0;

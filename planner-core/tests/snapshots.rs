@@ -59,6 +59,17 @@ fn a_snapshot_of_format_1_is_written_again_in_the_present_format() {
 }
 
 #[test]
+fn changes_of_direction_of_format_1_are_still_counted() {
+    let (_, mut snapshot) = stored();
+    for past in snapshot["guards"]["scalings"].as_array_mut().expect("a list") {
+        past["flipped"] = json!(true);
+    }
+    let snapshot = read(snapshot).expect("format 1");
+    let written = serde_json::to_value(&snapshot).expect("serialisable");
+    assert_eq!(written["guards"]["flips"]["counts"][0], json!(4));
+}
+
+#[test]
 fn a_format_of_the_future_is_refused_by_its_number() {
     let (config, mut snapshot) = stored();
     snapshot["version"] = json!(3);

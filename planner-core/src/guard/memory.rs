@@ -4,11 +4,14 @@
 //! more is forgotten, and lists are bounded. Where a bound makes a list coarser, it errs on the
 //! strict side.
 
-use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::FLAP_SPAN;
+use smallvec::SmallVec;
+
 use super::ailment::{Ailment, Effect};
+use super::flips::Flips;
+#[cfg(feature = "serde")]
+use super::stored::Guards;
 use crate::Timestamp;
 use crate::config::{Config, StepLimit};
 use crate::decision::DecisionId;
@@ -17,10 +20,11 @@ use crate::policy::View;
 /// Most scalings that are remembered. A step limit whose period holds more of them counts the
 /// latest of them.
 const SCALINGS_MAX: usize = 1_024;
-/// Scalings and proposals that there is room for from the start; a fleet's members make more room
-/// when they need it.
-const RESERVED: usize = 2;
-/// The same for a planner of its own, which with default settings never needs more.
+/// Scalings and proposals that are held in place. A service that breaches now and then seldom has
+/// more of them.
+const INLINE: usize = 3;
+/// Those that there is room for in a planner of its own, which with default settings never needs
+/// more.
 const RESERVED_ALONE: usize = 16;
 /// Parts of the stabilisation window that proposals are told apart by. With `n` parts a falling
 /// proposal is held for up to 1/n longer, and at most 2n + 2 are remembered.
@@ -33,35 +37,40 @@ const EFFICACY_SPAN: Duration = Duration::from_secs(5);
 /// What the guards remember.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "Guards", into = "Guards"))]
 #[non_exhaustive]
 pub struct GuardState {
-    /// Scalings that were decided and not refused, oldest first: the last one, those within reach
-    /// of a cooldown or step limit, and changes of direction of the last hour.
-    scalings: Vec<Scaling>,
+    /// Scalings that were decided and not refused, oldest first: the last one and those within
+    /// reach of a cooldown or step limit.
+    pub(super) scalings: SmallVec<[Scaling; INLINE]>,
     /// Proposals that no later one exceeds, oldest and highest first.
-    proposals: Vec<(Timestamp, u32)>,
+    pub(super) proposals: SmallVec<[(Timestamp, u32); INLINE]>,
+    /// Changes of direction within the last hour.
+    pub(super) flips: Flips,
     /// What the last scale-out was meant to cure.
-    ailment: Option<Ailment>,
+    pub(super) ailment: Option<Ailment>,
     /// Scale-outs in a row without effect.
-    ineffective: u32,
+    pub(super) ineffective: u32,
 }
 
 /// One scaling.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct Scaling {
-    at: Timestamp,
+pub(super) struct Scaling {
+    pub(super) at: Timestamp,
     /// The decision's number modulo 2³².
-    id: u32,
-    from: u32,
-    to: u32,
-    /// It changed direction.
-    flipped: bool,
+    pub(super) id: u32,
+    pub(super) from: u32,
+    pub(super) to: u32,
 }
 
 impl Scaling {
     const fn is_out(&self) -> bool {
         self.to > self.from
+    }
+
+    /// Whether `next` goes the other way.
+    const fn is_flipped_by(&self, next: &Self) -> bool {
+        self.is_out() != next.is_out()
     }
 }
 
@@ -72,16 +81,6 @@ const fn short(id: DecisionId) -> u32 {
 }
 
 impl GuardState {
-    /// Nothing remembered, with room for what usually is.
-    pub(crate) fn new() -> Self {
-        Self {
-            scalings: Vec::with_capacity(RESERVED),
-            proposals: Vec::with_capacity(RESERVED),
-            ailment: None,
-            ineffective: 0,
-        }
-    }
-
     /// Makes room for all that default settings can ask for, so that no step allocates.
     pub(crate) fn reserve(&mut self) {
         self.scalings.reserve(RESERVED_ALONE);
@@ -95,7 +94,9 @@ impl GuardState {
         let span = config.stabilisation_in();
         let recent = |at: &Timestamp| now.saturating_since(*at) < span;
         let old = self.proposals.iter().take_while(|(at, _)| !recent(at)).count();
-        self.proposals.drain(..old);
+        if old > 0 {
+            self.proposals.drain(..old);
+        }
         while self.proposals.last().is_some_and(|(_, lower)| *lower <= replicas) {
             self.proposals.pop();
         }
@@ -117,7 +118,9 @@ impl GuardState {
     /// Records a scaling that was decided. It is taken as applied until it is refused.
     pub(crate) fn note_scaling(&mut self, view: &View<'_>, id: DecisionId, to: u32) {
         let (config, from) = (view.config, view.current);
-        let flipped = self.would_flip(from, to);
+        if self.would_flip(from, to) {
+            self.flips.add(view.now);
+        }
         let reach = config
             .step_out()
             .period
@@ -126,15 +129,12 @@ impl GuardState {
             .max(config.cooldown_out());
         // The last one stays whatever its age: this one may be refused, and it is the last again.
         let last = self.scalings.pop();
-        self.scalings.retain(|past| {
-            let age = view.now.saturating_since(past.at);
-            age < reach || past.flipped && age < FLAP_SPAN
-        });
+        self.scalings.retain(|past| view.now.saturating_since(past.at) < reach);
         self.scalings.extend(last);
         if self.scalings.len() >= SCALINGS_MAX {
             self.scalings.remove(0);
         }
-        self.scalings.push(Scaling { id: short(id), at: view.now, from, to, flipped });
+        self.scalings.push(Scaling { at: view.now, id: short(id), from, to });
         if to > from && view.signal.breach.is_some() {
             let now = Ailment::of(view, id);
             // Asking again before the last one could be judged is no way around the judgement.
@@ -156,6 +156,7 @@ impl GuardState {
         let Some(index) = self.scalings.iter().rposition(|scaling| scaling.id == short(id)) else {
             return false;
         };
+        self.forget_flips(index);
         self.scalings.remove(index);
         // What was not carried out cannot have been without effect.
         if let Some(ailment) = self.ailment.take_if(|ailment| ailment.of == id)
@@ -164,6 +165,26 @@ impl GuardState {
             self.ineffective = self.ineffective.saturating_sub(1);
         }
         true
+    }
+
+    /// Takes back the changes of direction that go with a scaling. Between two of the same direction
+    /// there were two; where the next one still changes direction without it, there was one anyway.
+    fn forget_flips(&mut self, index: usize) {
+        let [.., before, scaling] = self.scalings.get(..=index).unwrap_or_default() else {
+            return;
+        };
+        let (at, flipped) = (scaling.at, before.is_flipped_by(scaling));
+        let next = self.scalings.get(index + 1);
+        let next = next.map(|next| (next.at, scaling.is_flipped_by(next)));
+        let forgotten = match next {
+            _ if !flipped => [None, None],
+            None => [Some(at), None],
+            Some((next, true)) => [Some(at), Some(next)],
+            Some((_, false)) => [None, None],
+        };
+        for at in forgotten.into_iter().flatten() {
+            self.flips.remove(at);
+        }
     }
 
     /// Judges whether the last scale-out under a breach helped. Called once a window, after its
@@ -200,6 +221,7 @@ impl GuardState {
         for (at, _) in &mut self.proposals {
             *at = at.saturating_sub(behind);
         }
+        self.flips.rebase(behind);
     }
 
     /// Scale-outs in a row without effect.
@@ -217,9 +239,10 @@ impl GuardState {
         self.scalings.iter().rev().find(|scaling| scaling.is_out()).map(|scaling| scaling.at)
     }
 
-    /// When the direction changed, oldest first.
-    pub(super) fn flips(&self) -> impl Iterator<Item = Timestamp> {
-        self.scalings.iter().filter(|scaling| scaling.flipped).map(|scaling| scaling.at)
+    /// Until when at least `budget` changes of direction count as of the last hour; `None` when they
+    /// do not now.
+    pub(super) fn flips_until(&self, now: Timestamp, budget: u32) -> Option<Timestamp> {
+        self.flips.until(now, budget)
     }
 
     /// Whether going from `from` to `to` changes direction.

@@ -45,22 +45,35 @@ pub struct RollingMedian {
     layout: Layout,
 }
 
-/// How the samples are kept.
+/// How the samples are kept. Two cases at this level, because the second then costs no tag.
 #[derive(Clone, Debug)]
 enum Layout {
     Small(Small),
-    Sorted(Box<Sorted>),
-    Tiered(Box<Tiered>),
+    Large(Box<Large>),
+}
+
+#[derive(Clone, Debug)]
+enum Large {
+    Sorted(Sorted),
+    Tiered(Tiered),
 }
 
 /// Calls the same method on whatever the layout is.
 macro_rules! layout {
-    ($this:expr, $samples:ident => $call:expr) => {
+    ($this:expr, $large:ident, $samples:ident => $call:expr) => {
         match $this {
             Layout::Small($samples) => $call,
-            Layout::Sorted($samples) => $call,
-            Layout::Tiered($samples) => $call,
+            Layout::Large(large) => match large.$large() {
+                Large::Sorted($samples) => $call,
+                Large::Tiered($samples) => $call,
+            },
         }
+    };
+    (&mut $this:expr, $samples:ident => $call:expr) => {
+        layout!(&mut $this, as_mut, $samples => $call)
+    };
+    (&$this:expr, $samples:ident => $call:expr) => {
+        layout!(&$this, as_ref, $samples => $call)
     };
 }
 
@@ -70,9 +83,9 @@ impl RollingMedian {
         let layout = if capacity <= SMALL_MAX {
             Layout::Small(Small::new(capacity.max(1)))
         } else if capacity <= SORTED_MAX {
-            Layout::Sorted(Box::new(Sorted::new(capacity)))
+            Layout::Large(Box::new(Large::Sorted(Sorted::new(capacity))))
         } else {
-            Layout::Tiered(Box::new(Tiered::new(capacity)))
+            Layout::Large(Box::new(Large::Tiered(Tiered::new(capacity))))
         };
         Self { layout }
     }
@@ -127,21 +140,11 @@ impl RollingMedian {
     /// Both at once, which costs no more than the second alone.
     #[inline]
     pub fn median_and_mad(&self) -> Option<(f64, f64)> {
-        match &self.layout {
-            Layout::Small(samples) => {
-                both(samples.len(), |rank| samples.at(rank), |_, _| samples.nearest_run())
-            }
-            Layout::Sorted(samples) => both(
-                samples.len(),
-                |rank| samples.at(rank),
-                |median, count| samples.nearest_run(median, count),
-            ),
-            Layout::Tiered(samples) => both(
-                samples.len(),
-                |rank| samples.at(rank),
-                |median, count| samples.nearest_run(median, count),
-            ),
-        }
+        layout!(&self.layout, samples => both(
+            samples.len(),
+            |rank| samples.at(rank),
+            |median, nearest| samples.nearest_run(median, nearest),
+        ))
     }
 }
 

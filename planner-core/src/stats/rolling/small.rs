@@ -118,7 +118,7 @@ impl Small {
 
     /// Where the run of the values nearest the median begins.
     #[inline]
-    pub(super) fn nearest_run(&self) -> usize {
+    pub(super) fn nearest_run(&self, _median: f64, _count: usize) -> usize {
         usize::from(self.run)
     }
 
@@ -146,8 +146,7 @@ impl Small {
 /// How many values are below `value`. The last lane is whole.
 #[inline]
 fn count_below(values: &[f64], value: f64) -> usize {
-    let below: u64 = values.iter().map(|other| u64::from(*other < value)).sum();
-    as_count(below)
+    as_count(values.iter().map(|other| u64::from(*other < value)).sum())
 }
 
 /// How many runs around `center` are improved by the value that enters at one end for the one that
