@@ -173,9 +173,9 @@ fn million(report: &Report, values: &[f64]) -> f64 {
     }
     let fastest_ns = rounds_ns.split_off(WARM).into_iter().fold(f64::INFINITY, f64::min);
     report.say(&format!(
-        "1 000 000 services in order: {fastest_ns:.1} ns a step. The published limits of\n\
-         autoscalers are limits of I/O and API traffic, none is decision arithmetic: this is about\n\
-         embedding and simulation."
+        "1 000 000 services in order: {fastest_ns:.1} ns a step. The published limits\n\
+         of autoscalers are limits of I/O and API traffic, none is decision arithmetic:\n\
+         this is about embedding and simulation."
     ));
     fastest_ns
 }
