@@ -167,8 +167,9 @@ impl GuardState {
         true
     }
 
-    /// Takes back the changes of direction that go with a scaling. Between two of the same direction
-    /// there were two; where the next one still changes direction without it, there was one anyway.
+    /// Takes back the changes of direction that go with a scaling. Between two of the same
+    /// direction there were two; where the next one still changes direction without it, there was
+    /// one anyway.
     fn forget_flips(&mut self, index: usize) {
         let [.., before, scaling] = self.scalings.get(..=index).unwrap_or_default() else {
             return;
