@@ -240,8 +240,8 @@ impl GuardState {
         self.scalings.iter().rev().find(|scaling| scaling.is_out()).map(|scaling| scaling.at)
     }
 
-    /// Until when at least `budget` changes of direction count as of the last hour; `None` when they
-    /// do not now.
+    /// Until when at least `budget` changes of direction count as of the last hour; `None` when
+    /// they do not now.
     pub(super) fn flips_until(&self, now: Timestamp, budget: u32) -> Option<Timestamp> {
         self.flips.until(now, budget)
     }
