@@ -124,10 +124,14 @@ impl<S, B: Baseline> Kernel<S, B> {
     }
 
     /// Whether `window` is neither repeated, nor older than the last one, nor of the future.
+    ///
+    /// A window that begins where the last one ended is newer whatever its number: its source was
+    /// started again, and counts anew.
     pub(crate) fn is_fresh(&self, config: &Config, window: &Window) -> bool {
         // A window of the future would make every later one look repeated.
         let ahead = window.end > self.now.saturating_add(config.window_age_max());
-        let older = self.seen && (window.seq <= self.last_seq || window.end <= self.last_end);
+        let again = window.seq <= self.last_seq && window.start < self.last_end;
+        let older = self.seen && (again || window.end <= self.last_end);
         !ahead && (!older || !on(Switch::StaleWindow))
     }
 

@@ -668,3 +668,23 @@ fn a_clock_that_was_set_back_keeps_what_is_left_of_a_cooldown() {
     let until = at(181.0);
     assert_eq!(decision.derivation.binding, Constraint::CooldownOut { until }, "{decision}");
 }
+
+#[test]
+fn a_source_that_counts_anew_after_a_restart_is_heard() {
+    let mut p = Planner::new(b(1, 8).build().expect("valid"), Heuristic);
+    for seq in 1..=30 {
+        let _ = dec(&mut p, &w(seq, 40.0, 2));
+    }
+    let renumbered = |seq: u64, from: f64, to: f64| {
+        let builder = Window::builder(seq, at(from), at(to)).outcomes(100, 0, 0);
+        let latencies = Latencies::from_p95(Latency::from_millis(900.0).expect("valid"));
+        builder.latencies(latencies).ready(2).starting(0).build().expect("valid")
+    };
+    // It begins where the last one ended, with number 1; then again, and one that overlaps.
+    let first = renumbered(1, 30.0, 31.0);
+    assert!(dec(&mut p, &first).target().is_some(), "a breach that was not heard");
+    for stale in [first, renumbered(1, 30.5, 31.5), renumbered(9, 29.0, 30.0)] {
+        let d = p.decide(at(31.5), &stale);
+        assert_eq!(d.derivation.binding, Constraint::StaleWindow, "{d}");
+    }
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use planner_core::{Timestamp, Traffic, Window, WindowError};
-use planner_ports::{Executor, ReplicaCounts, TelemetryError, TelemetrySource};
+use planner_ports::{Executor, ReplicaCounts, TelemetryError, TelemetrySource, Timeline};
 use tokio::time::{sleep, timeout};
 
 use crate::{LoadBalancer, TrafficSample};
@@ -35,7 +35,7 @@ pub enum TrafficSourceError {
 pub struct TrafficSource {
     balancer: Arc<LoadBalancer>,
     executor: Arc<dyn Executor>,
-    origin: Instant,
+    timeline: Timeline,
     window: Duration,
     began: Instant,
     window_start: Timestamp,
@@ -43,7 +43,7 @@ pub struct TrafficSource {
 }
 
 impl TrafficSource {
-    /// Windows that end at multiples of `window` from now on; times are counted from `origin`.
+    /// Windows that end at multiples of `window` from now on; their times are those of `timeline`.
     /// Traffic before now is dropped.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl TrafficSource {
     pub fn new(
         balancer: Arc<LoadBalancer>,
         executor: Arc<dyn Executor>,
-        origin: Instant,
+        timeline: Timeline,
         window: Duration,
     ) -> Result<Self, TrafficSourceError> {
         if !(Duration::from_millis(10)..=Duration::from_hours(1)).contains(&window) {
@@ -62,10 +62,10 @@ impl TrafficSource {
         Ok(Self {
             balancer,
             executor,
-            origin,
+            timeline,
             window,
             began: Instant::now(),
-            window_start: Timestamp::from_origin(origin.elapsed()),
+            window_start: timeline.now(),
             seq: 0,
         })
     }
@@ -88,7 +88,7 @@ impl TelemetrySource for TrafficSource {
         let counts = timeout(COUNTS_DEADLINE, self.executor.counts()).await;
         let counts = counts.ok().and_then(Result::ok);
         let sample = self.balancer.take_traffic();
-        let end = Timestamp::from_origin(self.origin.elapsed());
+        let end = self.timeline.now();
         let start = std::mem::replace(&mut self.window_start, end);
         self.seq += 1;
         Ok(window(self.seq, start, end, sample, counts)?)

@@ -4,11 +4,11 @@ mod support;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use planner_local::{BalancerSettings, LoadBalancer, TrafficSource, TrafficSourceError};
-use planner_ports::{Executor, ExecutorError, ReplicaCounts, Router, TelemetrySource};
+use planner_ports::{Executor, ExecutorError, ReplicaCounts, Router, TelemetrySource, Timeline};
 use support::{Backend, get};
 
 /// Knows its counts, or not.
@@ -35,7 +35,7 @@ const WINDOW: Duration = Duration::from_millis(200);
 #[tokio::test]
 async fn a_window_of_no_length_is_refused() {
     let fleet = Arc::new(Fleet(None));
-    let error = TrafficSource::new(balancer(), fleet, Instant::now(), Duration::ZERO);
+    let error = TrafficSource::new(balancer(), fleet, Timeline::begin(), Duration::ZERO);
     let error = error.err().expect("refused");
     assert_eq!(error, TrafficSourceError::Window { window: Duration::ZERO });
     let text = "window: 0ns is not from 10 ms to 1 h; choose a few seconds";
@@ -45,7 +45,7 @@ async fn a_window_of_no_length_is_refused() {
 #[tokio::test]
 async fn replicas_that_nobody_knows_are_absent_and_a_quiet_window_has_no_latencies() {
     let fleet = Arc::new(Fleet(None));
-    let source = TrafficSource::new(balancer(), fleet, Instant::now(), WINDOW);
+    let source = TrafficSource::new(balancer(), fleet, Timeline::begin(), WINDOW);
     let window = source.expect("valid").next_window().await.expect("a window");
     assert_eq!((window.ready(), window.starting()), (None, None));
     assert_eq!((window.samples(), window.latencies()), (0, None));
@@ -61,8 +61,7 @@ async fn every_request_is_in_one_window_and_windows_follow_each_other() {
     assert_eq!(get(balancer.local_addr()).await.0, 200);
     let counts = ReplicaCounts { ready: 1, starting: 2, draining: 0 };
     let fleet = Arc::new(Fleet(Some(counts)));
-    let origin = Instant::now();
-    let source = TrafficSource::new(Arc::clone(&balancer), fleet, origin, WINDOW);
+    let source = TrafficSource::new(Arc::clone(&balancer), fleet, Timeline::begin(), WINDOW);
     let mut source = source.expect("valid");
     for _ in 0..5 {
         assert_eq!(get(balancer.local_addr()).await.0, 200);

@@ -13,12 +13,14 @@ mod executor;
 mod latency;
 mod router;
 mod telemetry;
+mod timeline;
 
 pub use advisor::Advisor;
 pub use executor::{Executor, ExecutorError, ReplicaCounts};
 pub use latency::{LatencySummary, summarise};
 pub use router::{Router, RouterError};
 pub use telemetry::{TelemetryError, TelemetrySource};
+pub use timeline::Timeline;
 
 #[cfg(feature = "mock")]
 pub use {

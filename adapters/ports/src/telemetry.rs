@@ -7,9 +7,9 @@ use planner_core::Window;
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait TelemetrySource: Send {
-    /// The next window, when it is complete. Window numbers rise. Times are counted from the
-    /// origin that the source was built with, the runtime's. Dropping the future between windows
-    /// loses at most the window under way.
+    /// The next window, when it is complete. Window numbers rise. Times are those of
+    /// the [`Timeline`](crate::Timeline) that the source was built with, the runtime's. Dropping
+    /// the future between windows loses at most the window under way.
     async fn next_window(&mut self) -> Result<Window, TelemetryError>;
 }
 

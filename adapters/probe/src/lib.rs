@@ -7,14 +7,12 @@
 //! back: its outcome belongs to the window in which it becomes known.
 //!
 //! ```no_run
-//! use std::time::Instant;
-//!
-//! use planner_ports::TelemetrySource;
+//! use planner_ports::{TelemetrySource, Timeline};
 //! use planner_probe::{ProbeSettings, Prober};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let settings = ProbeSettings::default();
-//! let mut prober = Prober::new("http://127.0.0.1:8080/", settings, Instant::now(), None)?;
+//! let mut prober = Prober::new("http://127.0.0.1:8080/", settings, Timeline::begin(), None)?;
 //! println!("{:?}", prober.next_window().await?);
 //! # Ok(())
 //! # }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use planner_core::{Timestamp, Window};
-use planner_ports::{Executor, TelemetryError, TelemetrySource};
+use planner_ports::{Executor, TelemetryError, TelemetrySource, Timeline};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
@@ -109,7 +109,7 @@ pub enum ProbeError {
 pub struct Prober {
     schedule: Schedule,
     window: Duration,
-    origin: Instant,
+    timeline: Timeline,
     executor: Option<Arc<dyn Executor>>,
     running: Option<Running>,
     seq: u64,
@@ -123,7 +123,7 @@ struct Running {
 }
 
 impl Prober {
-    /// A prober of `url` that counts time from `origin`. The replica counts of a window are the
+    /// A prober of `url` whose windows have the times of `timeline`. The replica counts of a window are the
     /// `executor`'s; without one, or when it does not know them, they are absent.
     ///
     /// # Errors
@@ -132,7 +132,7 @@ impl Prober {
     pub fn new(
         url: &str,
         settings: ProbeSettings,
-        origin: Instant,
+        timeline: Timeline,
         executor: Option<Arc<dyn Executor>>,
     ) -> Result<Self, ProbeError> {
         settings.check()?;
@@ -143,11 +143,7 @@ impl Prober {
             timeout: settings.timeout,
             in_flight_max: settings.max_in_flight as usize,
         };
-        Ok(Self { schedule, window: settings.window, origin, executor, running: None, seq: 0 })
-    }
-
-    fn now(&self) -> Timestamp {
-        Timestamp::from_origin(self.origin.elapsed())
+        Ok(Self { schedule, window: settings.window, timeline, executor, running: None, seq: 0 })
     }
 }
 
@@ -164,7 +160,7 @@ impl TelemetrySource for Prober {
     /// Ends at the next multiple of the window since probing began; a call that comes late gets
     /// one longer window.
     async fn next_window(&mut self) -> Result<Window, TelemetryError> {
-        let window_start = self.now();
+        let window_start = self.timeline.now();
         let running = self.running.get_or_insert_with(|| Running {
             began: Instant::now(),
             window_start,
@@ -176,7 +172,7 @@ impl TelemetrySource for Prober {
             Some(executor) => timeout(COUNTS_DEADLINE, executor.counts()).await.ok(),
             None => None,
         };
-        let end = Timestamp::from_origin(self.origin.elapsed());
+        let end = self.timeline.now();
         let start = std::mem::replace(&mut running.window_start, end);
         self.seq += 1;
         let mut builder = self.schedule.tally.take().into_window(self.seq, start, end);

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use planner_core::Window;
-use planner_ports::{Executor, ExecutorError, ReplicaCounts, TelemetrySource};
+use planner_ports::{Executor, ExecutorError, ReplicaCounts, TelemetrySource, Timeline};
 use planner_probe::{ProbeError, ProbeSettings, Prober};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -53,7 +53,7 @@ fn settings(change: impl FnOnce(&mut ProbeSettings)) -> ProbeSettings {
 }
 
 fn prober(url: &str, settings: ProbeSettings) -> Prober {
-    Prober::new(url, settings, Instant::now(), None).expect("valid")
+    Prober::new(url, settings, Timeline::begin(), None).expect("valid")
 }
 
 async fn windows(prober: &mut Prober, count: usize) -> Vec<Window> {
@@ -71,7 +71,7 @@ fn sum(windows: &[Window], field: fn(&Window) -> u32) -> u32 {
 #[test]
 fn settings_out_of_range_and_urls_that_cannot_be_probed_are_refused() {
     let refused = |url: &str, change: fn(&mut ProbeSettings)| {
-        let made = Prober::new(url, settings(change), Instant::now(), None);
+        let made = Prober::new(url, settings(change), Timeline::begin(), None);
         made.err().expect("refused").to_string()
     };
     let good = "http://127.0.0.1:1/";
@@ -97,7 +97,7 @@ fn settings_out_of_range_and_urls_that_cannot_be_probed_are_refused() {
         "window: 7200s is not from 10 ms to 1 h; choose a few seconds"
     );
     let url = "https://127.0.0.1:1/".to_owned();
-    let made = Prober::new(&url, settings(|_| ()), Instant::now(), None).err();
+    let made = Prober::new(&url, settings(|_| ()), Timeline::begin(), None).err();
     assert!(matches!(made, Some(ProbeError::Url { .. })));
 }
 
@@ -220,7 +220,7 @@ async fn replicas_are_those_of_the_executor_and_absent_when_unknown() {
     let mut seen = Vec::new();
     for fleet in fleets {
         let executor = fleet.map(|fleet| Arc::new(fleet) as Arc<dyn Executor>);
-        let made = Prober::new(&url, settings(|_| ()), Instant::now(), executor);
+        let made = Prober::new(&url, settings(|_| ()), Timeline::begin(), executor);
         let window = made.expect("valid").next_window().await.expect("a window");
         seen.push((window.ready(), window.starting()));
     }

@@ -1,16 +1,20 @@
 //! The loop: clock, ports, planner. The only place that sleeps.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use planner_core::journal::Record;
 use planner_core::{
     Advice, AdviceGate, AdvisorFault, Baseline, Consultation, ConsultationId, DecisionId, Event,
     Outcome, Planner, Policy, Step, Timestamp, Window,
 };
-use planner_ports::{Advisor, Executor, ExecutorError, TelemetryError, TelemetrySource};
+use planner_ports::{Advisor, Executor, ExecutorError, TelemetryError, TelemetrySource, Timeline};
+use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle};
+
+use crate::keeper::{Keeper, Writing};
+use crate::{SnapshotFile, SnapshotFileError};
 
 /// Windows and answers that may wait for the loop; it never leaves them waiting long.
 const QUEUE: usize = 64;
@@ -22,7 +26,7 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// The outside of one planner.
 #[expect(clippy::exhaustive_structs, reason = "built by every user; a new port is a new need")]
 pub struct Ports {
-    /// Where windows come from. Its timestamps count from the driver's origin.
+    /// Where windows come from. Its times are those of the driver's timeline.
     pub telemetry: Box<dyn TelemetrySource>,
     /// What carries targets out.
     pub executor: Arc<dyn Executor>,
@@ -56,6 +60,9 @@ pub enum Fault {
     /// A target was not accepted; the planner is told, and decides anew on the next window.
     #[error("decision {0} was not carried out: {1}")]
     Execution(DecisionId, ExecutorError),
+    /// The planner's memory was not saved; a restart goes on from the one saved before.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotFileError),
     /// There was no window.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -66,15 +73,20 @@ pub enum Fault {
 /// The loop waits for nobody: telemetry, execution and advice run in tasks of their own, and a
 /// hanging advisor or executor delays no decision. A newer target replaces one that is still
 /// being handed over.
+///
+/// With [`Driver::saving_to`] the planner's memory is kept on disk, and a restart goes on from it:
+/// see [`SnapshotFile`].
 pub struct Driver<P: Policy, B, G> {
     planner: Planner<P, B, G>,
-    origin: Instant,
+    timeline: Timeline,
+    keeper: Option<Keeper<P::State, B>>,
 }
 
 /// What the tasks around the loop report.
 enum Report {
     Answer(ConsultationId, Result<Advice, AdvisorFault>),
     Execution(DecisionId, Result<(), ExecutorError>),
+    Saved(SnapshotFileError),
     Telemetry(Result<Window, TelemetryError>),
 }
 
@@ -85,9 +97,22 @@ where
     B: Baseline,
     G: AdviceGate,
 {
-    /// Drives `planner`; `origin` is the instant that its timestamps count from.
-    pub const fn new(planner: Planner<P, B, G>, origin: Instant) -> Self {
-        Self { planner, origin }
+    /// Drives `planner` on the times of `timeline`, which its telemetry shares.
+    pub const fn new(planner: Planner<P, B, G>, timeline: Timeline) -> Self {
+        Self { planner, timeline, keeper: None }
+    }
+
+    /// Keeps the planner's memory in `file`: at once when replicas were scaled or an advisor asked,
+    /// otherwise each `period`, and when the loop ends. Writing delays no decision; a kill loses
+    /// what was learned since the last time, and no cooldown that was written.
+    #[must_use]
+    pub fn saving_to(mut self, file: SnapshotFile, period: Duration) -> Self
+    where
+        P::State: Serialize,
+        B: Serialize,
+    {
+        self.keeper = Some(Keeper::new(file, period));
+        self
     }
 
     /// Runs until `stop` completes, the telemetry ends or the observer breaks. Gives the planner
@@ -107,6 +132,13 @@ where
             spawn_telemetry(ports.telemetry, reports.clone()),
             spawn_executor(ports.executor, order, reports.clone()),
         ]);
+        let writing = self.keeper.as_ref().map(|keeper| {
+            let reports = reports.clone();
+            keeper.start(move |error| {
+                let reports = reports.clone();
+                async move { drop(reports.send(Report::Saved(error)).await) }
+            })
+        });
         let mut asking: Option<AbortHandle> = None;
         tokio::pin!(stop);
         loop {
@@ -120,9 +152,9 @@ where
                         None => continue,
                     },
                 },
-                () = sleep_until(self.origin, self.planner.next_wake()) => Event::Wake,
+                () = sleep_until(self.timeline, self.planner.next_wake()) => Event::Wake,
             };
-            let at = Timestamp::from_origin(self.origin.elapsed());
+            let at = self.timeline.now();
             let step = self.planner.step(at, event.clone());
             match &step {
                 Step::Decide(decision) => {
@@ -139,6 +171,7 @@ where
                 }
                 _ => {}
             }
+            self.keep(at, Some((&event, &step)), writing.as_ref(), observer);
             if observer.on_record(&Record { at, event, step }) == Flow::Break {
                 break;
             }
@@ -146,8 +179,30 @@ where
         if let Some(asking) = asking {
             asking.abort();
         }
-        drop(tasks);
+        drop((tasks, inbox));
+        self.keep(self.timeline.now(), None, writing.as_ref(), observer);
+        if let Some(writing) = writing {
+            writing.finish().await;
+        }
         self.planner
+    }
+
+    /// Hands the planner's memory over to be written when it is time to, or when the loop ends.
+    fn keep(
+        &mut self,
+        at: Timestamp,
+        taken: Option<(&Event<P::Signal>, &Step)>,
+        writing: Option<&Writing>,
+        observer: &mut dyn Observer<P::Signal>,
+    ) {
+        let (Some(keeper), Some(writing)) = (&mut self.keeper, writing) else { return };
+        if taken.is_some_and(|(event, step)| !keeper.is_due(at, event, step)) {
+            return;
+        }
+        match keeper.render(at, &self.planner.snapshot()) {
+            Ok(text) => writing.write(text),
+            Err(error) => observer.on_fault(&Fault::Snapshot(error)),
+        }
     }
 }
 
@@ -157,6 +212,10 @@ fn take<S>(report: Report, observer: &mut dyn Observer<S>) -> Option<Event<S>> {
         Report::Telemetry(Ok(window)) => Some(Event::Observe(window)),
         Report::Telemetry(Err(error)) => {
             observer.on_fault(&Fault::Telemetry(error));
+            None
+        }
+        Report::Saved(error) => {
+            observer.on_fault(&Fault::Snapshot(error));
             None
         }
         Report::Answer(id, answer) => Some(Event::Advise(id, answer)),
@@ -180,12 +239,8 @@ impl Drop for Tasks {
 }
 
 /// Sleeps until `wake`; for ever without one.
-async fn sleep_until(origin: Instant, wake: Option<Timestamp>) {
-    let Some(wake) = wake else {
-        return std::future::pending().await;
-    };
-    let due = origin.checked_add(Duration::from_nanos(wake.as_nanos()));
-    match due {
+async fn sleep_until(timeline: Timeline, wake: Option<Timestamp>) {
+    match wake.and_then(|wake| timeline.instant(wake)) {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
     }

@@ -2,6 +2,7 @@
 
 mod driver;
 mod journal;
+mod keeper;
 mod snapshot_file;
 
 pub use driver::{Driver, Fault, Flow, Observer, Ports};

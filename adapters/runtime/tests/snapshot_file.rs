@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use planner_core::{
-    Config, Heuristic, HeuristicState, Planner, ReplicaBounds, ServiceId, Timestamp, Window,
+    Config, Heuristic, HeuristicState, Planner, QuarantinedBaseline, ReplicaBounds, ServiceId,
+    Timestamp, Window,
 };
 use planner_runtime::{SnapshotFile, SnapshotFileError};
 
@@ -37,7 +38,7 @@ fn two_saved() -> (tempfile::TempDir, SnapshotFile) {
 }
 
 fn load(file: &SnapshotFile) -> Result<Option<(u64, bool)>, SnapshotFileError> {
-    let stored = file.load::<HeuristicState>()?;
+    let stored = file.load::<HeuristicState, QuarantinedBaseline>()?;
     Ok(stored.map(|it| (it.at.as_nanos() / 1_000_000_000, it.refused.is_some())))
 }
 
@@ -143,7 +144,7 @@ fn nothing_saved_is_no_error() {
 #[test]
 fn a_planner_goes_on_from_disk_with_the_same_next_step() {
     let (_folder, file) = two_saved();
-    let stored = file.load::<HeuristicState>().expect("good").expect("saved");
+    let stored = file.load::<HeuristicState, QuarantinedBaseline>().expect("good").expect("saved");
     let mut whole = planner(21);
     let config = whole.config().clone();
     let mut resumed = Planner::restore(config, Heuristic, stored.snapshot).expect("its own");

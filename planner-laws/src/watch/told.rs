@@ -153,7 +153,9 @@ impl<P: Policy> Watch<P> for Idempotence {
         self.now = self.now.max(at);
         if let Event::Observe(window) = event {
             let (seq, end) = (window.seq(), window.end());
-            if self.last.is_some_and(|(last, ended)| seq <= last || end <= ended) {
+            // One that begins after the last one's end is new: its source counts from one again.
+            let again = |(last, ended)| seq <= last && window.start() < ended || end <= ended;
+            if self.last.is_some_and(again) {
                 self.remembered = Some(memory(planner));
             }
         }

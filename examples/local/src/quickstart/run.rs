@@ -4,14 +4,12 @@ use std::io::{IsTerminal as _, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use planner_core::journal::Header;
-use planner_core::{
-    Heuristic, NoSignal, Planner, Poc, Policy, QuarantinedBaseline, ServiceId, Timestamp,
-};
+use planner_core::{Heuristic, NoSignal, Planner, Poc, Policy, QuarantinedBaseline, ServiceId};
 use planner_local::TrafficSource;
-use planner_ports::Executor;
+use planner_ports::{Executor, Timeline};
 use planner_runtime::{Driver, JournalWriter, Ports};
 use serde::Serialize;
 
@@ -84,10 +82,11 @@ where
     let header: Header<P::State, QuarantinedBaseline> =
         Header::of(ServiceId::new("quickstart")?, &planner, false);
     let journal = JournalWriter::create(&journal_path, &header)?;
-    let origin = Instant::now();
+    let timeline = Timeline::begin();
     let executor: Arc<dyn Executor> = service.executor.clone();
-    let telemetry = TrafficSource::new(service.balancer.clone(), executor.clone(), origin, WINDOW)?;
-    let probing = tokio::spawn(probe(prober(service, origin)?));
+    let telemetry =
+        TrafficSource::new(service.balancer.clone(), executor.clone(), timeline, WINDOW)?;
+    let probing = tokio::spawn(probe(prober(service, timeline)?));
     folder.keep();
 
     let address = service.balancer.local_addr();
@@ -96,7 +95,7 @@ where
         Some(_) => Some(Load::start(plan, address, &log)?),
         None => None,
     };
-    let load_start = Timestamp::from_origin(origin.elapsed());
+    let load_start = timeline.now();
     let state = view_state(plan, address);
     announce(plan, &folder.file(""), &state);
     let view = if plan.args.json { View::None } else { View::of_stdout() };
@@ -112,14 +111,14 @@ where
         }
     };
     let ports = Ports { telemetry: Box::new(telemetry), executor, advisor: None };
-    Driver::new(planner, origin).run(ports, &mut recorder, stop).await;
+    Driver::new(planner, timeline).run(ports, &mut recorder, stop).await;
     probing.abort();
     let ended = Ended {
         plan,
         rows: recorder.rows,
         replica_seconds: service.executor.replica_seconds(),
         final_replicas: service.executor.counts().await.map_or(0, |counts| counts.ready),
-        duration_s: origin.elapsed().as_secs_f64() - load_start.as_secs_f64(),
+        duration_s: timeline.now().saturating_since(load_start).as_secs_f64(),
         interrupted,
         journal: &journal_path,
         requests_log: &log,

@@ -2,12 +2,12 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use planner_local::{
     BalancerSettings, ExecutorSettings, LoadBalancer, ProcessExecutor, ReplicaTemplate,
 };
-use planner_ports::{Executor, TelemetrySource};
+use planner_ports::{Executor, TelemetrySource, Timeline};
 use planner_probe::{ProbeSettings, Prober};
 
 use super::args::{Plan, WINDOW};
@@ -68,12 +68,12 @@ impl Service {
 }
 
 /// A prober through the balancer, as a user would come.
-pub(super) fn prober(service: &Service, origin: Instant) -> Result<Prober, QuickstartError> {
+pub(super) fn prober(service: &Service, timeline: Timeline) -> Result<Prober, QuickstartError> {
     let url = format!("http://{}/", service.balancer.local_addr());
     let mut settings = ProbeSettings::default();
     settings.per_second = PROBES_PER_S;
     settings.window = WINDOW;
-    Ok(Prober::new(&url, settings, origin, Some(service.executor.clone()))?)
+    Ok(Prober::new(&url, settings, timeline, Some(service.executor.clone()))?)
 }
 
 /// Keeps probing. What the probes find is part of the balancer's traffic.
