@@ -43,6 +43,10 @@ pub struct Estimate {
     pub windows: u32,
     /// End of the newest window in the reference; absent for a fixed one.
     pub newest: Option<Timestamp>,
+    /// It is only what the operator expects
+    /// ([`Config::baseline_hint_ms`](crate::Config::baseline_hint_ms)): the reference is not warm.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub hinted: bool,
 }
 
 impl Estimate {
@@ -57,6 +61,7 @@ impl Estimate {
             sigma: Latency::from_millis(sigma_ms.max(floor).min(Latency::MAX_MS))?,
             windows: 0,
             newest: None,
+            hinted: false,
         })
     }
 
@@ -159,7 +164,7 @@ impl<'a> Evidence<'a> {
 
 /// Where "normal" comes from. Pure: no clock, no I/O; the value is its own state.
 pub trait Baseline: Clone + fmt::Debug + PartialEq {
-    /// Median and σ; `None` while warming up.
+    /// Median and σ; `None` while warming up without a hint.
     fn estimate(&self, config: &Config) -> Option<Estimate>;
 
     /// Takes a judged window. Returns what was made of it.
@@ -226,9 +231,10 @@ impl QuarantinedBaseline {
         true
     }
 
-    /// Takes the band of an estimate for the anchor's when it is lower.
+    /// Takes the band of an estimate for the anchor's when it is lower. A hint that is too low must
+    /// not keep what is normal out for ever.
     fn lower_anchor(&mut self, config: &Config, estimate: Option<Estimate>) {
-        if let Some(estimate) = estimate {
+        if let Some(estimate) = estimate.filter(|estimate| !estimate.hinted) {
             let band_ms = estimate.band_high_ms(config, config.thresholds()).min(Latency::MAX_MS);
             self.anchor_ms = self.anchor_ms.min(band_ms);
         }
@@ -273,7 +279,8 @@ impl Baseline for QuarantinedBaseline {
     fn estimate(&self, config: &Config) -> Option<Estimate> {
         let windows = u32::try_from(self.reference.len()).unwrap_or(u32::MAX);
         if windows < config.warmup_windows() {
-            return None;
+            let hint = Estimate::new(config.baseline_hint_ms()?, 0.0, config)?;
+            return Some(Estimate { windows, hinted: true, ..hint });
         }
         let (median_ms, mad_ms) = self.reference.median_and_mad()?;
         let estimate = Estimate::new(median_ms, SIGMA_PER_MAD * mad_ms, config)?;

@@ -39,6 +39,8 @@ struct RawConfig {
     low_windows: u32,
     baseline_windows: u32,
     warmup_windows: u32,
+    #[cfg_attr(feature = "serde", serde(default))]
+    baseline_hint_ms: f64,
     sigma_floor_ms: f64,
     sigma_floor_share: f64,
     error_share_max: f64,
@@ -86,6 +88,7 @@ impl Config {
                 low_windows: 3,
                 baseline_windows: 60,
                 warmup_windows: 12,
+                baseline_hint_ms: 0.0,
                 sigma_floor_ms: 2.0,
                 sigma_floor_share: 0.10,
                 error_share_max: 0.05,
@@ -140,6 +143,12 @@ impl Config {
     /// Reference windows that an estimate needs (`WARMUP_WINDOWS`).
     pub const fn warmup_windows(&self) -> u32 {
         self.raw.warmup_windows
+    }
+
+    /// The usual p95 in milliseconds, which stands in until the reference is warm
+    /// (`IDLE_HINT_MS`); `None` when it is not known.
+    pub fn baseline_hint_ms(&self) -> Option<f64> {
+        Some(self.raw.baseline_hint_ms).filter(|hint| *hint > 0.0)
     }
 
     /// Least σ in milliseconds.
@@ -299,6 +308,10 @@ setters! {
     baseline_windows: u32;
     /// Reference windows that an estimate needs, 2 to `baseline_windows`; default 12.
     warmup_windows: u32;
+    /// The usual p95 in milliseconds, which stands in until the reference is warm, up to 1e8;
+    /// default 0, which is none. It makes breaches known from the first window on; nothing is
+    /// scaled in before the reference itself is warm.
+    baseline_hint_ms: f64;
     /// Least σ in milliseconds, 1e-6 to 1e6; default 2.
     sigma_floor_ms: f64;
     /// Least σ as a share of the median, 0 to 10; default 0.10.
@@ -388,6 +401,7 @@ fn check_ranges(raw: &RawConfig) -> Result<(), ConfigError> {
         ("low_windows", f64::from(raw.low_windows), 1.0, 1_000.0),
         ("baseline_windows", f64::from(raw.baseline_windows), 3.0, 100_000.0),
         ("warmup_windows", f64::from(raw.warmup_windows), 2.0, 100_000.0),
+        ("baseline_hint_ms", raw.baseline_hint_ms, 0.0, 1e8),
         ("sigma_floor_ms", raw.sigma_floor_ms, 1e-6, 1e6),
         ("sigma_floor_share", raw.sigma_floor_share, 0.0, 10.0),
         ("error_share_max", raw.error_share_max, 0.0, 0.999),

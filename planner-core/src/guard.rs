@@ -91,7 +91,7 @@ fn health(view: &View<'_>, _: &GuardState, wanted: u32) -> Bound {
         && on(Switch::Breach)
     {
         Constraint::Breach(breach)
-    } else if view.estimate.is_none() && on(Switch::Warmup) {
+    } else if !view.is_warm() && on(Switch::Warmup) {
         Constraint::Warmup
     } else if view.estimate.is_some() && !view.signal.near && on(Switch::AboveBand) {
         Constraint::AboveBand
@@ -242,6 +242,9 @@ mod tests {
         assert!(matches!(guarded(&Scene::breach(100, 4), &state, 2), (4, Constraint::Breach(_))));
         let cold = Scene { estimate: None, ..Scene::calm(100, 4) };
         assert_eq!(guarded(&cold, &state, 2), (4, Constraint::Warmup));
+        let mut hinted = Scene::calm(100, 4);
+        hinted.estimate = hinted.estimate.map(|it| crate::Estimate { hinted: true, ..it });
+        assert_eq!(guarded(&hinted, &state, 2), (4, Constraint::Warmup));
         let mut elevated = Scene::calm(100, 4);
         elevated.signal.near = false;
         assert_eq!(guarded(&elevated, &state, 2), (4, Constraint::AboveBand));

@@ -36,7 +36,7 @@ pub struct View<'a> {
     pub window: &'a Window,
     /// How far it can be trusted.
     pub quality: Quality,
-    /// What is normal; `None` while warming up.
+    /// What is normal; `None` while warming up without a hint.
     pub estimate: Option<Estimate>,
     /// How the window compares with normal.
     pub signal: Signal,
@@ -53,6 +53,11 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
+    /// Whether what is normal was learned, and not only hinted at.
+    pub fn is_warm(&self) -> bool {
+        self.estimate.is_some_and(|estimate| !estimate.hinted)
+    }
+
     /// Ordered replicas that do not serve yet.
     pub const fn pending(&self) -> u32 {
         self.current.saturating_sub(self.ready)

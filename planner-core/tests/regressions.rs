@@ -688,3 +688,36 @@ fn a_source_that_counts_anew_after_a_restart_is_heard() {
         assert_eq!(d.derivation.binding, Constraint::StaleWindow, "{d}");
     }
 }
+
+#[test]
+fn a_hint_makes_a_breach_known_and_nothing_else() {
+    let config = || b(1, 8).baseline_hint_ms(40.0).cooldown_in(secs(0)).stabilisation_in(secs(0));
+    let mut p = Planner::new(config().build().expect("valid"), Heuristic);
+    let targets: Vec<_> = (1..=4).map(|seq| dec(&mut p, &w(seq, 900.0, 2)).target()).collect();
+    assert_eq!(
+        targets,
+        [None, None, None, Some(4)],
+        "after the patience that every scale-out gets"
+    );
+    // A calm start: the hint is in the derivation, and holds every scale-in.
+    let mut p = Planner::new(config().build().expect("valid"), Heuristic);
+    for seq in 1..=11 {
+        let d = dec(&mut p, &w(seq, 40.0, 4));
+        assert!(d.derivation.estimate.is_some_and(|estimate| estimate.hinted), "{d}");
+        assert_eq!(d.target(), None, "{d}");
+    }
+    let _ = dec(&mut p, &w(12, 40.0, 4));
+    assert!(p.estimate().is_some_and(|estimate| !estimate.hinted));
+    assert!(dec(&mut p, &w(13, 40.0, 4)).target().is_some_and(|target| target < 4));
+}
+
+#[test]
+fn a_hint_that_is_too_low_does_not_keep_out_what_is_normal() {
+    let config = b(1, 8).baseline_hint_ms(20.0).build().expect("valid");
+    let mut p = Planner::new(config, Heuristic);
+    for seq in 1..=12 {
+        let _ = dec(&mut p, &w(seq, 50.0, 2));
+    }
+    let estimate = p.estimate().expect("warm");
+    assert_eq!((estimate.median.as_millis(), estimate.hinted), (50.0, false));
+}

@@ -84,12 +84,16 @@ pub fn config() -> impl Strategy<Value = Config> {
     };
     let counts = (0..4_u32, 1..9_u32, 2..8_u32, 1..4_u32, 1..8_u32, 1..4_u32);
     let spans = (span(40), span(90), span(90), span(30));
-    (counts, spans, limit(), limit(), prop::bool::weighted(0.7), 1..20_u64).prop_map(
-        |((min, more, warmup, low, flaps, attempts), spans, step_out, step_in, advised, call_s)| {
+    let hint_ms = prop_oneof![3 => Just(0.0), 1 => 1.0..1_000.0_f64];
+    let advised = (prop::bool::weighted(0.7), 1..20_u64);
+    (counts, spans, limit(), limit(), advised, hint_ms).prop_map(
+        |(counts, spans, step_out, step_in, (advised, call_s), hint_ms)| {
+            let (min, more, warmup, low, flaps, attempts) = counts;
             let bounds = ReplicaBounds::new(min, min + more);
             let step_in = StepLimit { percent: step_in.percent.min(100), ..step_in };
             let builder = Config::builder(bounds.unwrap_or_else(|_| unreachable!("min <= max")))
                 .warmup_windows(warmup)
+                .baseline_hint_ms(hint_ms)
                 .low_windows(low)
                 .flap_budget_per_hour(flaps)
                 .efficacy_attempts(attempts)

@@ -150,6 +150,7 @@ fn moved(window: &Window, later: Duration) -> Window {
 fn in_other_units(config: &Config, factor: f64) -> Result<Config, String> {
     let mut value = serde_json::to_value(config).map_err(|error| error.to_string())?;
     value["sigma_floor_ms"] = (config.sigma_floor_ms() * factor).into();
+    value["baseline_hint_ms"] = (config.baseline_hint_ms().unwrap_or(0.0) * factor).into();
     serde_json::from_value(value).map_err(|error| error.to_string())
 }
 

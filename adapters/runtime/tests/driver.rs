@@ -308,11 +308,9 @@ async fn saved<T>(end: impl AsyncFnOnce(Driving) -> T) -> (tempfile::TempDir, Sn
 #[tokio::test]
 async fn a_loop_that_is_killed_after_a_scale_out_remembers_the_order() {
     let kill = async |mut driving: Driving| {
-        let ordered = loop {
-            tokio::select! {
-                ordered = driving.ordered.recv() => break ordered.expect("an order"),
-                () = &mut driving.loop_ => panic!("no order was given"),
-            }
+        let ordered = tokio::select! {
+            ordered = driving.ordered.recv() => ordered.expect("an order"),
+            () = &mut driving.loop_ => panic!("no order was given"),
         };
         // Dropped in the middle, which is all that a kill leaves of it.
         drop(driving.loop_);

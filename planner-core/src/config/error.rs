@@ -73,3 +73,16 @@ pub enum ConfigError {
         baseline: u32,
     },
 }
+
+impl ConfigError {
+    /// The setting that it is about, as the builder names it.
+    pub const fn setting(&self) -> &'static str {
+        match self {
+            Self::BackoffReversed { .. } => "advice.backoff",
+            Self::BoundsReversed { .. } | Self::MaxReplicas { .. } => "max_replicas",
+            Self::OutOfRange { setting, .. } | Self::SpanOutOfRange { setting, .. } => setting,
+            Self::ThresholdsReversed { .. } => "up_ratio",
+            Self::WarmupExceedsBaseline { .. } => "warmup_windows",
+        }
+    }
+}

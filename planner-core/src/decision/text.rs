@@ -55,6 +55,9 @@ impl fmt::Display for Derivation {
         }
         match self.estimate {
             None => writeln!(f, "baseline   warming up")?,
+            Some(hint) if hint.hinted => {
+                writeln!(f, "baseline   warming up, {} is hinted", hint.median)?;
+            }
             Some(estimate) => writeln!(
                 f,
                 "baseline   {} sigma {} over {} windows",

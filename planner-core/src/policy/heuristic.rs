@@ -110,7 +110,7 @@ impl Policy for Heuristic {
             (Some(more), _) | (None, Some(more)) => return more,
             (None, None) => {}
         }
-        if view.estimate.is_none() {
+        if !view.is_warm() {
             return Proposal::exactly(view.current).because(Reason::Warmup);
         }
         scale_in(view, state).unwrap_or_else(|| hold(view, state))

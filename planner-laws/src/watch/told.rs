@@ -288,7 +288,7 @@ impl Explained {
 
     fn estimate(&self) -> Option<Estimate> {
         if self.reference.len() < self.config.warmup_windows() as usize {
-            return None;
+            return Estimate::new(self.config.baseline_hint_ms()?, 0.0, &self.config);
         }
         let median_ms = median(&self.reference)?;
         let sigma_ms = SIGMA_PER_MAD * mad(&self.reference, median_ms)?;

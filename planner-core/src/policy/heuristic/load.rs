@@ -157,7 +157,7 @@ pub(super) fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
         state.throughput_per_s = (state.throughput_per_s * kept).max(per_replica_per_s);
         state.used_up |= hurts_by_load;
     }
-    state.recent.push(load, ready, steady && view.signal.near);
+    state.recent.push(load, ready, steady && view.signal.near && view.is_warm());
     let proven = usize::from(state.recent.steady) >= RATE_WINDOWS;
     let latest = state.recent.as_slice().iter().rev().take(RATE_WINDOWS);
     if proven && let Some((mean, _)) = mean_per_s(latest) {
