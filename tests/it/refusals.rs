@@ -121,3 +121,33 @@ impl Drop for SmallDisk {
         let _unmounted = std::process::Command::new("umount").arg(self.0.path()).status();
     }
 }
+
+#[test]
+fn the_doctor_tells_legal_from_workable_by_its_exit_code() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("planner.toml");
+    let examined = |text: &str| {
+        std::fs::write(&file, text).expect("written");
+        let output = run("doctor", &[file.to_str().expect("a path")]);
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).expect("text"))
+    };
+    assert_eq!(examined("min_replicas = 3\n"), (Some(0), String::from("nothing found\n")));
+    assert_eq!(
+        examined("samples_min = 50\n"),
+        (
+            Some(1),
+            String::from(
+                "SAMPLES_MIN: 50 samples are needed, a window has 40; every window would be \
+                 doubtful, lower it or measure more\n\n1 finding\n"
+            )
+        )
+    );
+    let (code, said) = examined("min_replicas = 30\n");
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        said,
+        "doctor: max_replicas: 10 is below min_replicas 30; raise max_replicas or lower \
+         min_replicas\n"
+    );
+}

@@ -123,8 +123,8 @@ struct Running {
 }
 
 impl Prober {
-    /// A prober of `url` whose windows have the times of `timeline`. The replica counts of a window are the
-    /// `executor`'s; without one, or when it does not know them, they are absent.
+    /// A prober of `url` whose windows have the times of `timeline`. The replica counts of a window
+    /// are the `executor`'s; without one, or when it does not know them, they are absent.
     ///
     /// # Errors
     ///

@@ -1,5 +1,6 @@
 //! planner on one machine: the programs around the planner that make a run measurable.
 //!
+//! - [`settings`]: file, environment and flags; [`checkup`] examines them.
 //! - [`app`]: a toy web service with a real, finite capacity.
 //! - [`scenario`]: the load of a run as one line of text.
 //! - [`loadgen`]: an open-loop load generator that never waits for an answer before it sends.
@@ -16,6 +17,7 @@
 )]
 
 pub mod app;
+pub mod checkup;
 pub mod conformance;
 pub mod loadgen;
 pub mod program;
@@ -24,6 +26,7 @@ pub mod repeat;
 pub mod report;
 pub mod scenario;
 pub mod score;
+pub mod settings;
 pub mod view;
 
 mod open_files;

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{ArgMatches, Command, Parser};
 use tokio::sync::oneshot;
 
 /// Exit code of wrong usage and of what the program could not do.
@@ -17,7 +17,21 @@ const EXIT_ERROR: u8 = 2;
 ///
 /// The code to exit with: 0 after `--help` and `--version`, 2 after wrong usage.
 pub fn parse<P: Parser>() -> Result<P, ExitCode> {
-    P::try_parse().map_err(|error| match error.kind() {
+    P::try_parse().map_err(|error| refuse(&error))
+}
+
+/// The same for a command line that is not made of a type.
+///
+/// # Errors
+///
+/// As those of [`parse`].
+pub fn matches(command: Command) -> Result<ArgMatches, ExitCode> {
+    command.try_get_matches().map_err(|error| refuse(&error))
+}
+
+/// Tells help, version or what is wrong; the code to exit with.
+fn refuse(error: &clap::Error) -> ExitCode {
+    match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let _reader_is_gone = error.print();
             ExitCode::SUCCESS
@@ -29,7 +43,7 @@ pub fn parse<P: Parser>() -> Result<P, ExitCode> {
             complain(&format!("{line}; see --help"));
             ExitCode::from(EXIT_ERROR)
         }
-    })
+    }
 }
 
 /// Writes a line to standard output. A reader that is gone is no error: it has read enough.
