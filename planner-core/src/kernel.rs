@@ -15,7 +15,10 @@ use crate::operation::{Mode, Operation};
 use crate::planner::Outcome;
 use crate::policy::{Policy, Proposal, View};
 use crate::signal::{Signal, Yardstick};
-use crate::telemetry::{Quality, Window};
+use crate::telemetry::{Doubt, Quality, Window};
+
+/// Fewest replicas of which half can vanish: fewer die one by one.
+const MASS_MIN: u32 = 4;
 
 /// Everything that later decisions on one service depend on.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,10 +27,13 @@ pub(crate) struct Kernel<S, B> {
     pub(crate) baseline: B,
     pub(crate) guards: GuardState,
     pub(crate) now: Timestamp,
-    /// Number and end of the last window, once one was seen.
-    last_seq: u64,
+    /// End of the last window, once one was seen.
     last_end: Timestamp,
     seen: bool,
+    /// Replicas at the last count that was believed; 0 before there was one.
+    pub(crate) believed: u32,
+    /// The second from which on too few of them are left to believe it; 0 while they are there.
+    pub(crate) vanished_s: u32,
     /// Settled windows before the last scaling, should it be refused.
     pub(crate) settled_before: u16,
     /// The runs of windows up to the last one.
@@ -77,9 +83,10 @@ impl<S, B> Kernel<S, B> {
             baseline,
             guards: GuardState::default(),
             now: Timestamp::ORIGIN,
-            last_seq: 0,
             last_end: Timestamp::ORIGIN,
             seen: false,
+            believed: 0,
+            vanished_s: 0,
             settled_before: 0,
             streaks: Streaks::default(),
             operation: Operation::default(),
@@ -87,16 +94,16 @@ impl<S, B> Kernel<S, B> {
         }
     }
 
-    /// Number and end of the last window.
+    /// End of the last window.
     #[cfg(feature = "serde")]
-    pub(crate) fn last(&self) -> Option<(u64, Timestamp)> {
-        self.seen.then_some((self.last_seq, self.last_end))
+    pub(crate) fn last(&self) -> Option<Timestamp> {
+        self.seen.then_some(self.last_end)
     }
 
     /// Takes note of the last window.
-    pub(crate) fn set_last(&mut self, last: Option<(u64, Timestamp)>) {
+    pub(crate) fn set_last(&mut self, last: Option<Timestamp>) {
         self.seen = last.is_some();
-        (self.last_seq, self.last_end) = last.unwrap_or_default();
+        self.last_end = last.unwrap_or_default();
     }
 }
 
@@ -115,8 +122,12 @@ impl<S, B: Baseline> Kernel<S, B> {
             return None;
         }
         self.now = now;
-        // Windows that are numbered by their time begin anew.
+        // What ended before the clock was set back does not make later windows old.
         self.set_last(None);
+        self.vanished_s = match self.vanished_s {
+            0 => 0,
+            second => second.saturating_sub(seconds(behind)).max(1),
+        };
         self.guards.rebase(behind);
         self.baseline.rebase(behind);
         rules.policy.rebase(behind, &mut self.state);
@@ -125,13 +136,11 @@ impl<S, B: Baseline> Kernel<S, B> {
 
     /// Whether `window` is neither repeated, nor older than the last one, nor of the future.
     ///
-    /// A window that begins where the last one ended is newer whatever its number: its source was
-    /// started again, and counts anew.
+    /// Its end alone says so: a source that was started again numbers its windows anew.
     pub(crate) fn is_fresh(&self, config: &Config, window: &Window) -> bool {
         // A window of the future would make every later one look repeated.
         let ahead = window.end > self.now.saturating_add(config.window_age_max());
-        let again = window.seq <= self.last_seq && window.start < self.last_end;
-        let older = self.seen && (again || window.end <= self.last_end);
+        let older = self.seen && window.end <= self.last_end;
         !ahead && (!older || !on(Switch::StaleWindow))
     }
 
@@ -156,6 +165,43 @@ impl<S, B: Baseline> Kernel<S, B> {
         })
     }
 
+    /// Whether so many replicas are gone at once that the count itself is doubted: fewer than half
+    /// of those that were there, and nobody ordered it. Executors keep what was ordered and replace
+    /// what dies, so for the start-up allowance the count from before stands; then it is believed.
+    fn vanished(&self, config: &Config, window: &Window) -> Option<Doubt> {
+        let (counted, before) = (counted(window)?, self.believed);
+        if before < MASS_MIN || counted.saturating_mul(2) >= before || !on(Switch::Vanished) {
+            return None;
+        }
+        let since = match self.vanished_s {
+            0 => self.now,
+            second => Timestamp::from_origin(Duration::from_secs(second.into())),
+        };
+        let doubted = self.now.saturating_since(since) < config.startup_allowance();
+        doubted.then_some(Doubt::Vanished { before, counted })
+    }
+
+    /// Takes note of the replicas of a judged window. What a scale-in removes has not vanished.
+    fn note_count(&mut self, config: &Config, window: &Window) {
+        if self.vanished(config, window).is_some() {
+            if self.vanished_s == 0 {
+                let origin = self.now.saturating_since(Timestamp::ORIGIN);
+                self.vanished_s = seconds(origin).max(1);
+            }
+            return;
+        }
+        let Some(counted) = counted(window) else { return };
+        self.vanished_s = 0;
+        self.believed = match self.guards.last_order() {
+            Some((at, from, to))
+                if to < from && self.now.saturating_since(at) < config.startup_allowance() =>
+            {
+                counted.min(to)
+            }
+            _ => counted,
+        };
+    }
+
     /// Judges a window that follows the runs `before`; `None` when there is no count to start from.
     #[inline]
     pub(crate) fn judge<P>(
@@ -165,7 +211,9 @@ impl<S, B: Baseline> Kernel<S, B> {
         before: Streaks,
     ) -> Option<Judged> {
         let config = rules.config;
-        let current = self.committed(config, window)?;
+        let vanished = self.vanished(config, window);
+        let committed = self.committed(config, window)?;
+        let current = if vanished.is_some() { committed.max(self.believed) } else { committed };
         let estimate = self.baseline.estimate(config);
         let yardstick = Yardstick {
             config,
@@ -176,7 +224,10 @@ impl<S, B: Baseline> Kernel<S, B> {
         };
         let signal = Signal::assess(window, &yardstick);
         let all_ready = window.ready.is_some_and(|ready| ready >= current);
-        let quality = window.quality(self.now, config);
+        let quality = match (window.quality(self.now, config), vanished) {
+            (Quality::Trusted, Some(doubt)) => Quality::Doubtful(doubt),
+            (quality, _) => quality,
+        };
         let calm = signal.near && !signal.failing && quality.is_trusted();
         let run = |goes_on: bool, length: u16| if goes_on { length.saturating_add(1) } else { 0 };
         Some(Judged {
@@ -354,11 +405,22 @@ impl<S, B: Baseline> Kernel<S, B> {
         P: Policy<State = S>,
     {
         self.streaks = streaks;
+        self.note_count(rules.config, view.window);
         self.guards.note_effect(view);
         rules.policy.learn(view, target, &mut self.state);
         let evidence = Evidence::new(view.window, view.quality, view.signal, view.estimate);
         self.baseline.observe(rules.config, &evidence)
     }
+}
+
+/// Replicas that a window counts; `None` when it does not know them.
+fn counted(window: &Window) -> Option<u32> {
+    Some(window.ready?.saturating_add(window.starting.unwrap_or(0)))
+}
+
+/// Whole seconds; a span of more than 136 years is that long.
+fn seconds(span: Duration) -> u32 {
+    u32::try_from(span.as_secs()).unwrap_or(u32::MAX)
 }
 
 /// A judged window, without borrowing it.

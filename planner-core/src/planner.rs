@@ -303,7 +303,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
                 None => kernel.streaks = Streaks::default(),
             }
         }
-        self.kernel.set_last(Some((window.seq, window.end)));
+        self.kernel.set_last(Some(window.end));
         self.tally.window = Some(window);
         self.tally.taught = false;
         self.tally.before = self.kernel.streaks;

@@ -183,8 +183,8 @@ impl Window {
         builder.build()
     }
 
-    /// Number of the window; rises with every window of a source. A repeated or older number is
-    /// ignored by the planner.
+    /// Number of the window, by which people and records name it. What is repeated or older is told
+    /// by [`Window::end`].
     pub const fn seq(&self) -> u64 {
         self.seq
     }

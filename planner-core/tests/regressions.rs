@@ -680,10 +680,10 @@ fn a_source_that_counts_anew_after_a_restart_is_heard() {
         let latencies = Latencies::from_p95(Latency::from_millis(900.0).expect("valid"));
         builder.latencies(latencies).ready(2).starting(0).build().expect("valid")
     };
-    // It begins where the last one ended, with number 1; then again, and one that overlaps.
+    // It goes on where the last one ended, with number 1; then it is delivered again, and late.
     let first = renumbered(1, 30.0, 31.0);
     assert!(dec(&mut p, &first).target().is_some(), "a breach that was not heard");
-    for stale in [first, renumbered(1, 30.5, 31.5), renumbered(9, 29.0, 30.0)] {
+    for stale in [first, renumbered(9, 29.0, 30.0)] {
         let d = p.decide(at(31.5), &stale);
         assert_eq!(d.derivation.binding, Constraint::StaleWindow, "{d}");
     }
@@ -720,4 +720,45 @@ fn a_hint_that_is_too_low_does_not_keep_out_what_is_normal() {
     }
     let estimate = p.estimate().expect("warm");
     assert_eq!((estimate.median.as_millis(), estimate.hinted), (50.0, false));
+}
+
+#[test]
+fn most_replicas_gone_at_once_are_believed_after_the_start_up_allowance() {
+    let config = b(1, 12).startup_allowance(secs(20)).build().expect("valid");
+    let mut p = Planner::new(config, Heuristic);
+    for seq in 1..=20 {
+        let _ = dec(&mut p, &wt(seq, 40.0, 9, 0, 200.0, 200.0));
+    }
+    let (counted, before) = (4, 9);
+    for seq in 21..=40 {
+        let d = dec(&mut p, &wt(seq, 40.0, 4, 0, 20.0, 20.0));
+        assert_eq!(d.derivation.quality, Quality::Doubtful(Doubt::Vanished { before, counted }));
+        assert_eq!((d.derivation.current, d.target()), (Some(9), None), "{d}");
+    }
+    let d = dec(&mut p, &wt(41, 40.0, 4, 0, 20.0, 20.0));
+    assert_eq!(d.derivation.current, Some(4), "{d}");
+    let d = dec(&mut p, &wt(42, 40.0, 4, 0, 20.0, 20.0));
+    assert!(d.derivation.quality.is_trusted(), "{d}");
+}
+
+#[test]
+fn replicas_that_were_ordered_away_or_die_one_by_one_have_not_vanished() {
+    let limit = StepLimit { replicas: 8, percent: 100, period: secs(0) };
+    let config = b(1, 12).step_in(limit).cooldown_in(secs(0)).stabilisation_in(secs(0));
+    let mut p = Planner::new(config.build().expect("valid"), Heuristic);
+    let mut ready = 9;
+    let mut least = 9;
+    for seq in 1..=60 {
+        let load_per_s = if seq < 30 { 200.0 } else { 10.0 };
+        let d = dec(&mut p, &wt(seq, 40.0, ready, 0, load_per_s, load_per_s));
+        assert!(d.derivation.quality.is_trusted(), "{d}");
+        least = least.min(d.target().unwrap_or(9));
+        ready = d.target().unwrap_or(ready);
+    }
+    assert!(least < 4, "fewer than half were never ordered away: {least}");
+    for ready in [8, 7, 6, 5, 4, 3, 2, 1] {
+        let seq = 69 - u64::from(ready);
+        let d = dec(&mut p, &wt(seq, 40.0, ready, 0, 100.0, 100.0));
+        assert!(d.derivation.quality.is_trusted(), "{d}");
+    }
 }

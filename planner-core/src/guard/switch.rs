@@ -5,6 +5,7 @@
 //! `scripts/mutation` does that for each name and demands that a test fails.
 
 use crate::decision::Constraint;
+use crate::telemetry::Doubt;
 
 /// Declares the switches with their names, so that list and type cannot differ.
 macro_rules! switches {
@@ -30,7 +31,7 @@ macro_rules! switches {
 switches! {
     AboveBand, BelowMin, Breach, CooldownIn, CooldownOut, Doubt, Failing, FlapBudget, HoldIn,
     HoldOut, Ineffective, OverMax, Paused, ReplicasUnknown, Stabilisation, StaleWindow, StepIn,
-    StepOut, Warmup,
+    StepOut, Vanished, Warmup,
 }
 
 /// The switch of a constraint. A new constraint does not compile until it has one, or is shown
@@ -43,6 +44,7 @@ const fn switch_of(constraint: &Constraint) -> Option<Switch> {
         Constraint::Breach(_) => Switch::Breach,
         Constraint::CooldownIn { .. } => Switch::CooldownIn,
         Constraint::CooldownOut { .. } => Switch::CooldownOut,
+        Constraint::Doubt(Doubt::Vanished { .. }) => Switch::Vanished,
         Constraint::Doubt(_) => Switch::Doubt,
         Constraint::Failing { .. } => Switch::Failing,
         Constraint::FlapBudget { .. } => Switch::FlapBudget,

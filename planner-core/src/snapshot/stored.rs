@@ -32,13 +32,19 @@ struct StoredTally {
     now: Timestamp,
     /// Since format 2; before, it was the window's.
     #[serde(default)]
-    last: Option<(u64, Timestamp)>,
+    ended: Option<Timestamp>,
     /// Since format 2.
     #[serde(default)]
     operation: Operation,
     /// Since format 2.
     #[serde(default)]
     settled_before: u16,
+    /// Since format 2.
+    #[serde(default)]
+    believed: u32,
+    /// Since format 2.
+    #[serde(default)]
+    vanished_s: u32,
     window: Option<Window>,
     taught: bool,
     before: Streaks,
@@ -64,9 +70,11 @@ impl<S: Serialize, B: Serialize> Serialize for Snapshot<S, B> {
             guards: kernel.guards.clone(),
             tally: StoredTally {
                 now: kernel.now,
-                last: kernel.last(),
+                ended: kernel.last(),
                 operation: kernel.operation,
                 settled_before: kernel.settled_before,
+                believed: kernel.believed,
+                vanished_s: kernel.vanished_s,
                 window: tally.window,
                 taught: tally.taught,
                 before: tally.before,
@@ -91,14 +99,16 @@ where
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = Stored::deserialize(deserializer)?;
         let tally: StoredTally = stored.tally;
-        let seen = tally.window.as_ref().map(|window| (window.seq, window.end));
+        let seen = tally.window.as_ref().map(|window| window.end);
         let mut kernel = Kernel::new(stored.state, stored.baseline);
         kernel.guards = stored.guards;
         kernel.now = tally.now;
-        kernel.set_last(tally.last.or(seen));
+        kernel.set_last(tally.ended.or(seen));
         kernel.streaks = tally.streaks;
         kernel.operation = tally.operation;
         kernel.settled_before = tally.settled_before;
+        kernel.believed = tally.believed;
+        kernel.vanished_s = tally.vanished_s;
         kernel.next_decision = tally.next_decision;
         Ok(Self {
             version: stored.version,

@@ -58,6 +58,13 @@ pub enum Doubt {
         /// Share needed.
         min: f64,
     },
+    /// Most replicas seem to be gone at once, and nobody ordered it.
+    Vanished {
+        /// Replicas at the last count that was believed.
+        before: u32,
+        /// Replicas that are counted now.
+        counted: u32,
+    },
 }
 
 impl fmt::Display for Doubt {
@@ -74,6 +81,9 @@ impl fmt::Display for Doubt {
             }
             Self::Truncated { coverage, min } => {
                 write!(f, "{:.0} % measured, {:.0} % needed", coverage * 100.0, min * 100.0)
+            }
+            Self::Vanished { before, counted } => {
+                write!(f, "{counted} of {before} replicas are counted")
             }
         }
     }

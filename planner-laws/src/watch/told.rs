@@ -118,7 +118,7 @@ impl<P: Policy> Watch<P> for Deadline {
 pub(crate) struct Idempotence {
     config: Config,
     now: Timestamp,
-    last: Option<(u64, Timestamp)>,
+    last: Option<Timestamp>,
     /// Everything remembered but the time, before a window that should change nothing.
     remembered: Option<String>,
     exercised: u64,
@@ -152,10 +152,7 @@ impl<P: Policy> Watch<P> for Idempotence {
         }
         self.now = self.now.max(at);
         if let Event::Observe(window) = event {
-            let (seq, end) = (window.seq(), window.end());
-            // One that begins after the last one's end is new: its source counts from one again.
-            let again = |(last, ended)| seq <= last && window.start() < ended || end <= ended;
-            if self.last.is_some_and(again) {
+            if self.last.is_some_and(|ended| window.end() <= ended) {
                 self.remembered = Some(memory(planner));
             }
         }
@@ -173,7 +170,7 @@ impl<P: Policy> Watch<P> for Idempotence {
         } else if let (Event::Observe(window), false) =
             (&record.event, record.step == Step::Idle(Idle::Stale))
         {
-            self.last = Some((window.seq(), window.end()));
+            self.last = Some(window.end());
         }
         Ok(())
     }
