@@ -475,4 +475,67 @@ mod tests {
         let estimate = baseline.estimate(&config).expect("eight samples make an entry");
         assert_eq!((estimate.median.as_millis(), estimate.windows), (24.0, 12));
     }
+
+    #[test]
+    fn a_median_of_zero_is_compared_in_sigmas() {
+        let estimate = Estimate::new(0.0, 0.0, &config()).expect("an estimate");
+        assert_eq!((estimate.ratio(4.0), estimate.z(4.0)), (2.0, 2.0));
+    }
+
+    #[test]
+    fn the_band_ends_at_the_larger_of_its_two_ends() {
+        let bounds = crate::ReplicaBounds::new(1, 8).expect("bounds");
+        let narrow = Config::builder(bounds).band_sigmas(0.0).build().expect("settings");
+        let estimate = Estimate::new(100.0, 0.0, &narrow).expect("an estimate");
+        let end_ms = estimate.band_high_ms(&narrow, narrow.thresholds());
+        assert!((end_ms - 110.0).abs() < 1e-9, "{end_ms}");
+        let end_ms = estimate.band_high_ms(&config(), config().thresholds());
+        assert!((end_ms - 125.0).abs() < 1e-9, "{end_ms}");
+    }
+
+    #[test]
+    fn what_stands_at_the_end_of_the_anchors_band_is_admitted() {
+        let mut baseline = warm();
+        feed(&mut baseline, 40.0, 2);
+        assert_eq!(feed(&mut baseline, 50.0, 2), Lesson::Learn);
+        assert_eq!(feed(&mut baseline, 50.1, 2), Lesson::Quarantine(Quarantine::AboveBand));
+    }
+
+    #[test]
+    fn as_many_successes_as_a_trusted_window_needs_are_enough() {
+        let config = config();
+        let lesson = |samples| {
+            let mut window = window(1, 40.0, 2);
+            window.samples = samples;
+            let evidence = Evidence::new(&window, Quality::Trusted, Signal::default(), None);
+            QuarantinedBaseline::new(&config).observe(&config, &evidence)
+        };
+        assert_eq!(lesson(8), Lesson::Learn);
+        assert_eq!(lesson(7), Lesson::Quarantine(Quarantine::Thin));
+    }
+
+    #[test]
+    fn lessons_say_what_was_made_of_a_window() {
+        use alloc::string::ToString as _;
+
+        let level = |replicas| Level { replicas, windows: 15, total_ms: 1_050.0 };
+        let told = [
+            (Lesson::Ignore, "the reference is fixed"),
+            (Lesson::Learn, "entered the reference"),
+            (Lesson::Pool, "kept out of it: too few successes, pooled"),
+            (Lesson::Quarantine(Quarantine::AboveBand), "kept out of it: above the band"),
+            (Lesson::Quarantine(Quarantine::Breach), "kept out of it: in breach"),
+            (Lesson::Quarantine(Quarantine::Doubtful), "kept out of it: doubtful"),
+            (Lesson::Quarantine(Quarantine::Failing), "kept out of it: failing"),
+            (Lesson::Quarantine(Quarantine::Thin), "kept out of it: too few successes"),
+            (
+                Lesson::Relearn(LevelChange { levels: [level(2), level(3)] }),
+                "a new normal, held through 15 windows of 70.0 ms at 2 replicas and 15 windows of \
+                 70.0 ms at 3 replicas",
+            ),
+        ];
+        for (lesson, text) in told {
+            assert_eq!(lesson.to_string(), text);
+        }
+    }
 }

@@ -462,4 +462,23 @@ mod tests {
         assert_eq!((held.replicas, held.binding), (4, Constraint::HoldIn));
         assert_eq!(guard(&view, &state, 5).replicas, 5, "the other direction is free");
     }
+
+    #[test]
+    fn only_the_last_scaling_is_the_last_one() {
+        let state = after(&[(&Scene::breach(100, 2), 4), (&Scene::breach(120, 4), 6)]);
+        assert!(state.is_last(DecisionId(2)));
+        assert!(!state.is_last(DecisionId(1)) && !state.is_last(DecisionId(3)));
+        assert!(!GuardState::default().is_last(DecisionId(1)));
+    }
+
+    #[test]
+    fn a_long_window_before_replicas_are_ready_shows_no_effect() {
+        let mut state = after(&[(&Scene::breach(100, 2), 3)]);
+        for (settled_windows, attempts) in [(0, 0), (0, 0), (1, 1)] {
+            let mut scene = Scene { settled_windows, ..Scene::breach(160, 3) };
+            scene.window.start = at(100);
+            state.note_effect(&scene.view());
+            assert_eq!(state.ineffective(), attempts, "after {settled_windows} settled windows");
+        }
+    }
 }

@@ -124,3 +124,58 @@ fn a_number_that_is_no_latency_is_refused() {
         assert!(read(snapshot).is_err(), "{wrong} was taken");
     }
 }
+
+#[test]
+fn a_run_above_the_band_of_format_1_becomes_its_last_two_levels() {
+    let (_, mut snapshot) = stored();
+    // Two counts, the first one again, then a third: the last two are told apart.
+    let windows = [(2, 70.0), (2, 72.0), (3, 74.0), (2, 76.0), (4, 78.0), (4, 80.0)];
+    snapshot["baseline"]["shift"] = json!(windows);
+    let written = serde_json::to_value(read(snapshot).expect("format 1")).expect("serialisable");
+    assert_eq!(
+        written["baseline"]["run"],
+        json!([
+            { "replicas": 2, "windows": 3, "total_ms": 218.0 },
+            { "replicas": 4, "windows": 2, "total_ms": 158.0 },
+        ])
+    );
+    let (_, mut snapshot) = stored();
+    snapshot["baseline"]["shift"] = json!([(2, 70.0), (3, 74.0), (4, 78.0)]);
+    let written = serde_json::to_value(read(snapshot).expect("format 1")).expect("serialisable");
+    assert_eq!(
+        written["baseline"]["run"][0],
+        json!({ "replicas": 3, "windows": 1, "total_ms": 74.0 })
+    );
+}
+
+#[test]
+fn steady_windows_of_format_1_count_at_one_replica_count_only() {
+    let steady = |windows: &[(u32, bool)]| {
+        let (_, mut snapshot) = stored();
+        let past = |(ready, steady_and_near): &(u32, bool)| {
+            json!({ "seconds": 3.0, "arrivals_per_s": 60.0, "ready": ready,
+                    "steady_and_near": steady_and_near })
+        };
+        snapshot["state"]["recent"] = windows.iter().map(past).collect();
+        let read = read(snapshot).expect("format 1");
+        serde_json::to_value(read).expect("serialisable")["state"]["recent"]["steady"].clone()
+    };
+    assert_eq!(steady(&[(8, true), (8, true), (8, true)]), json!(3));
+    assert_eq!(steady(&[(8, true), (9, true), (9, true)]), json!(1));
+    assert_eq!(steady(&[(8, true), (8, false)]), json!(0));
+}
+
+#[test]
+fn a_proof_claims_no_more_windows_than_there_are() {
+    let claimed = |steady: u8, loads: usize| {
+        let (_, mut snapshot) = stored();
+        let load = json!({ "seconds": 3.0, "arrivals_per_s": 60.0 });
+        snapshot["state"]["recent"] =
+            json!({ "loads": vec![load; loads], "steady": steady, "ready": 8 });
+        let read = read(snapshot).expect("a memory");
+        serde_json::to_value(read).expect("serialisable")["state"]["recent"]["steady"].clone()
+    };
+    assert_eq!(claimed(200, 2), json!(2), "two windows prove nothing more");
+    assert_eq!(claimed(2, 2), json!(2));
+    assert_eq!(claimed(200, 10), json!(200), "a long run goes on");
+}

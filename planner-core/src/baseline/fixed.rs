@@ -44,3 +44,30 @@ impl Baseline for FixedReference {
             .map_or(Lesson::Ignore, Lesson::Quarantine)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::baseline::Quarantine;
+    use crate::signal::Signal;
+    use crate::telemetry::Quality;
+    use crate::testing::{config, window};
+
+    #[test]
+    fn a_fixed_reference_is_warm_from_the_start_and_learns_nothing() {
+        let millis = |millis| Latency::from_millis(millis).expect("a latency");
+        let mut known = FixedReference::new(millis(40.0), millis(8.0));
+        let before = known;
+        let estimate = known.estimate(&config()).expect("always warm");
+        assert_eq!((estimate.median, estimate.sigma), (millis(40.0), millis(8.0)));
+        let mut lesson = |near| {
+            let window = window(1, 40.0, 2);
+            let signal = Signal { near, ..Signal::default() };
+            let evidence = Evidence::new(&window, Quality::Trusted, signal, Some(estimate));
+            known.observe(&config(), &evidence)
+        };
+        assert_eq!(lesson(true), Lesson::Ignore);
+        assert_eq!(lesson(false), Lesson::Quarantine(Quarantine::AboveBand));
+        assert_eq!(known, before);
+    }
+}

@@ -145,3 +145,47 @@ impl Ailment {
             || before.p95_ms.0.is_nan() && !self.p95_ms.0.is_nan()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString as _;
+
+    use super::*;
+    use crate::testing::Scene;
+
+    fn ailment(p95_ms: f64) -> Ailment {
+        let mut scene = Scene::breach(10, 2);
+        scene.window = crate::testing::window(10, p95_ms, 2);
+        Ailment::of(&scene.view(), DecisionId(3))
+    }
+
+    #[test]
+    fn half_as_much_again_is_not_yet_much_worse() {
+        assert!(!ailment(600.0).differs_from(&ailment(400.0)));
+        assert!(ailment(601.0).differs_from(&ailment(400.0)));
+    }
+
+    #[test]
+    fn what_is_unknown_equals_what_is_unknown_and_nothing_else() {
+        let (unknown, known) = (Known::from(None::<f64>), Known::from(Some(1.0)));
+        assert_eq!(unknown, Known::from(None::<f32>));
+        assert_ne!(unknown, known);
+        assert_ne!(known, Known::from(Some(2.0)));
+    }
+
+    #[test]
+    fn an_effect_is_told_with_what_is_known_of_it() {
+        let scene = Scene::breach(10, 2).with_traffic(120.0, 50.0, 70);
+        let of = DecisionId(3);
+        let told = Ailment::of(&scene.view(), of).effect(2).to_string();
+        assert_eq!(
+            told,
+            "watched since #3: p95 was 400.0 ms, 0.0 % failed, 50.0/s were answered, 2 scale-outs \
+             without effect"
+        );
+        let mut blind = Scene::breach(10, 2);
+        (blind.window.latencies, blind.window.samples) = (None, 0);
+        let told = Ailment::of(&blind.view(), of).effect(0).to_string();
+        assert_eq!(told, "watched since #3: 0 scale-outs without effect");
+    }
+}

@@ -477,4 +477,36 @@ mod tests {
         assert_eq!(replicas_for(1e9, 1e-300), 1_000_000);
         assert_eq!(replicas_for(120.0, 40.0), 3);
     }
+
+    #[test]
+    fn a_replica_that_answered_nothing_has_no_capacity() {
+        let mut scene = Scene::breach(1, 1).with_traffic(100.0, 0.0, 100);
+        scene.signal.breach = Some(Breach::Timeouts { share: 1.0 });
+        let state = taught(&[scene]);
+        assert!(state.used_up);
+        assert_eq!(state.capacity_per_s(), None);
+    }
+
+    #[test]
+    fn what_was_never_carried_in_the_band_is_no_proof() {
+        let scene = Scene::calm(10, 3).with_traffic(60.0, 60.0, 1);
+        assert_eq!(HeuristicState::default().projected_replicas(&scene.view()), None);
+    }
+
+    #[test]
+    fn a_window_without_a_length_has_no_load() {
+        let mut scene = Scene::calm(10, 3).with_traffic(60.0, 60.0, 1);
+        assert!(scene.view().load().is_some());
+        scene.window.start = scene.window.end;
+        assert_eq!(scene.view().load(), None);
+    }
+
+    #[test]
+    fn what_stands_at_the_end_of_the_band_does_not_stray() {
+        let mut scene = Scene::calm(10, 3);
+        scene.window = crate::testing::window(10, 50.0, 3);
+        assert!(!scene.view().strays_certainly());
+        scene.window = crate::testing::window(10, 50.1, 3);
+        assert!(scene.view().strays_certainly());
+    }
 }

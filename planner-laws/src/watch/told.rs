@@ -151,10 +151,10 @@ impl<P: Policy> Watch<P> for Idempotence {
             (self.now, self.last) = (at, None);
         }
         self.now = self.now.max(at);
-        if let Event::Observe(window) = event {
-            if self.last.is_some_and(|ended| window.end() <= ended) {
-                self.remembered = Some(memory(planner));
-            }
+        if let Event::Observe(window) = event
+            && self.last.is_some_and(|ended| window.end() <= ended)
+        {
+            self.remembered = Some(memory(planner));
         }
     }
 
