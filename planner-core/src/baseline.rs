@@ -538,4 +538,21 @@ mod tests {
             assert_eq!(lesson.to_string(), text);
         }
     }
+
+    #[test]
+    fn a_replica_count_that_comes_back_goes_on_where_it_was() {
+        let mut baseline = warm();
+        let mut lesson = Lesson::Ignore;
+        for replicas in [2, 3, 2] {
+            for _ in 0..10 {
+                lesson = feed(&mut baseline, 70.0, replicas);
+            }
+        }
+        let level = |replicas, windows| {
+            let total_ms = 70.0 * f64::from(windows);
+            Level { replicas, windows, total_ms }
+        };
+        let levels = [level(3, 10), level(2, 20)];
+        assert_eq!(lesson, Lesson::Relearn(LevelChange { levels }));
+    }
 }

@@ -13,6 +13,7 @@ pub mod fleet;
 pub mod flip;
 pub mod gateway;
 pub mod guard;
+pub mod guide;
 pub mod journal;
 mod kernel;
 pub mod operation;
