@@ -1,1 +1,1 @@
-#![doc = include_str!("guide.md")]
+#![doc = include_str!("../guide.md")]
