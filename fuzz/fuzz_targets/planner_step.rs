@@ -26,6 +26,7 @@ struct Settings {
     step_in: (u16, u8, u8),
     thresholds: (f64, f64, f64),
     floor_ms: f64,
+    hint_ms: f64,
     advised: bool,
 }
 
@@ -55,6 +56,7 @@ impl Settings {
             .step_out(limit(out_replicas, out_percent.into(), out_s))
             .step_in(limit(in_replicas, in_percent.into(), in_s))
             .sigma_floor_ms(self.floor_ms)
+            .baseline_hint_ms(self.hint_ms)
             .thresholds(thresholds);
         let period = Duration::from_secs(1);
         let advice = AdviceConfig { period, heartbeat: period, ..AdviceConfig::default() };
@@ -62,9 +64,12 @@ impl Settings {
             let builder = if self.advised { builder.advice(advice.clone()) } else { builder };
             builder.build().ok()
         };
-        finish(builder.clone())
-            .or_else(|| finish(builder.clone().thresholds(plausible)))
-            .or_else(|| finish(builder.thresholds(plausible).sigma_floor_ms(2.0)))
+        finish(builder.clone()).or_else(|| finish(builder.clone().thresholds(plausible))).or_else(
+            || {
+                let builder = builder.thresholds(plausible).sigma_floor_ms(2.0);
+                finish(builder.clone()).or_else(|| finish(builder.baseline_hint_ms(0.0)))
+            },
+        )
     }
 }
 
