@@ -5,7 +5,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
 
 # The crates that are published, in the order in which they would be.
-publishable=(planner-core planner-lab planner-laws planner-ports planner-runtime planner-local planner-probe)
+publishable=(planner-core planner-lab planner-laws planner-ports planner-runtime planner-local planner-probe
+    planner-nginx)
+
+# Servers live where only root's path looks.
+PATH=$PATH:/usr/sbin:/sbin
 
 say() { printf '\n== %s\n' "$*"; }
 

@@ -12,8 +12,9 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Windows of 3 s: calm with noise, and in every four minutes an incident of a minute and a half that
-/// grows faster than it is answered, so that the guards have as much to remember as there can be.
+/// Windows of 3 s: calm with noise, and in every four minutes an incident of a minute and a half
+/// that grows faster than it is answered, so that the guards have as much to remember as there can
+/// be.
 const WINDOWS: u64 = 4_000;
 
 fn config() -> Config {

@@ -10,8 +10,8 @@
 //! 26 again            27 operate pause hold_in      28 advise throttle 60
 //! ```
 //!
-//! Further words of a window: `timeouts`, `coverage`, `queued`, `cpu`, and `age`, the seconds since it
-//! ended.
+//! Further words of a window: `timeouts`, `coverage`, `queued`, `cpu`, and `age`, the seconds since
+//! it ended.
 //!
 //! A target is applied at once, unless the planner line says `applied=no`; the planner is woken
 //! when it asks to be.

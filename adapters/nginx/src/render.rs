@@ -1,0 +1,141 @@
+//! A membership as the text of an include file. Pure; made of parsed addresses and numbers only.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Write as _};
+use std::net::SocketAddr;
+
+use crate::NginxSettings;
+
+/// Which membership nginx serves: a hash of everything else in the file. Equal memberships under
+/// equal settings have equal generations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// FNV-1a over the text.
+    fn of(text: &str) -> Self {
+        Self(text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        }))
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The include file of a membership, and its generation. Backends are sorted and named once each.
+///
+/// Without a backend the upstream leads to the status listener, which answers 503 with
+/// `Retry-After`: nginx refuses an empty upstream, and would go on with the one before.
+///
+/// ```
+/// use planner_nginx::{NginxSettings, render};
+///
+/// let status = ([127, 0, 0, 1], 8_099).into();
+/// let settings = NginxSettings::new("/etc/nginx/nginx.conf", "/u.conf", "/n.pid", status);
+/// let (text, generation) = render(&[([10, 0, 0, 7], 8_080).into()], &settings);
+/// assert!(text.contains("    server 10.0.0.7:8080;\n"));
+/// assert!(text.contains(&format!("return 200 \"{generation}\"")));
+/// ```
+pub fn render(backends: &[SocketAddr], settings: &NginxSettings) -> (String, Generation) {
+    let backends: BTreeSet<&SocketAddr> = backends.iter().collect();
+    let mut body = String::new();
+    let _a_string_takes_everything = upstream(&mut body, &backends, settings);
+    let generation = Generation::of(&format!("{body}{}", status(settings, Generation(0))));
+    let text = format!(
+        "# Written by planner; whatever is changed here is lost. Generation {generation}.\n{body}{}",
+        status(settings, generation)
+    );
+    (text, generation)
+}
+
+fn upstream(
+    body: &mut String,
+    backends: &BTreeSet<&SocketAddr>,
+    settings: &NginxSettings,
+) -> fmt::Result {
+    writeln!(body, "upstream {} {{", settings.upstream)?;
+    writeln!(body, "    least_conn;")?;
+    for backend in backends {
+        writeln!(body, "    server {backend};")?;
+    }
+    if backends.is_empty() {
+        writeln!(body, "    server {};", settings.status)?;
+    }
+    if settings.keepalive > 0 {
+        writeln!(body, "    keepalive {};", settings.keepalive)?;
+    }
+    writeln!(body, "}}")?;
+    if settings.proxy_defaults {
+        writeln!(body, "proxy_http_version 1.1;\nproxy_set_header Connection \"\";")?;
+    }
+    Ok(())
+}
+
+/// The listener that tells the generation, and refuses what there is no backend for.
+fn status(settings: &NginxSettings, generation: Generation) -> String {
+    format!(
+        "server {{\n    listen {};\n    access_log off;\n    default_type text/plain;\n    \
+         location = {PATH} {{\n        return 200 \"{generation}\";\n    }}\n    \
+         location / {{\n        add_header Retry-After {} always;\n        return 503;\n    }}\n}}\n",
+        settings.status,
+        settings.retry_after.as_secs().max(1),
+    )
+}
+
+/// Where the generation is told.
+pub(crate) const PATH: &str = "/__planner_generation";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> NginxSettings {
+        NginxSettings::new("/n.conf", "/u.conf", "/n.pid", ([127, 0, 0, 1], 8_099).into())
+    }
+
+    fn at(port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], port).into()
+    }
+
+    #[test]
+    fn a_membership_is_written_as_nginx_wants_it() {
+        let (text, generation) = render(&[at(8_082), at(8_081), at(8_082)], &settings());
+        assert_eq!(
+            text,
+            format!(
+                "# Written by planner; whatever is changed here is lost. Generation {generation}.\n\
+                 upstream app_pool {{\n    least_conn;\n    server 127.0.0.1:8081;\n    \
+                 server 127.0.0.1:8082;\n    keepalive 32;\n}}\nproxy_http_version 1.1;\n\
+                 proxy_set_header Connection \"\";\nserver {{\n    listen 127.0.0.1:8099;\n    \
+                 access_log off;\n    default_type text/plain;\n    \
+                 location = /__planner_generation {{\n        return 200 \"{generation}\";\n    }}\n    \
+                 location / {{\n        add_header Retry-After 5 always;\n        return 503;\n    }}\n}}\n"
+            )
+        );
+    }
+
+    #[test]
+    fn the_balancing_method_stands_before_keepalive() {
+        let (text, _) = render(&[at(1)], &settings());
+        assert!(text.find("least_conn") < text.find("keepalive"));
+    }
+
+    #[test]
+    fn no_backend_leads_to_the_listener_that_refuses() {
+        let (text, _) = render(&[], &settings());
+        assert!(text.contains("    server 127.0.0.1:8099;\n"), "{text}");
+    }
+
+    #[test]
+    fn the_order_of_backends_makes_no_other_generation_and_a_backend_does() {
+        let (one, two) = (at(8_081), ([0, 0, 0, 0, 0, 0, 0, 1], 8_081).into());
+        let generation = |backends: &[SocketAddr]| render(backends, &settings()).1;
+        assert_eq!(generation(&[one, two]), generation(&[two, one, one]));
+        assert_ne!(generation(&[one, two]), generation(&[one]));
+        assert!(render(&[two], &settings()).0.contains("    server [::1]:8081;\n"));
+    }
+}

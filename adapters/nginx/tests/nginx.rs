@@ -1,0 +1,219 @@
+//! The router on a real nginx, started here on loopback with its own folder. Each test is ignored
+//! unless `scripts/test` asks for it: it installs nginx where it is missing.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use planner_nginx::NginxRouter;
+use planner_ports::{Router, RouterError};
+use support::{Backend, Nginx, get};
+
+/// Which backends answer `times` fresh requests.
+async fn answering(nginx: &Nginx, times: u32) -> Vec<String> {
+    let mut names = Vec::new();
+    for _ in 0..times {
+        let (status, body, _) = get(nginx.http, "/").await.expect("an answer");
+        assert_eq!(status, 200, "{body}");
+        names.push(body);
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn a_membership_is_in_effect_when_it_says_so() {
+    let nginx = Nginx::start().await;
+    let router = NginxRouter::new(nginx.settings()).expect("settings");
+    let (one, two) = (Backend::start("one").await, Backend::start("two").await);
+    for (backends, names) in [
+        (vec![one.address], vec!["one"]),
+        (vec![one.address, two.address], vec!["one", "two"]),
+        (vec![two.address], vec!["two"]),
+    ] {
+        router.route(&backends).await.expect("in effect");
+        assert_eq!(answering(&nginx, 24).await, names);
+    }
+    assert_eq!(router.reloads(), 3);
+    router.route(&[two.address]).await.expect("in effect");
+    assert_eq!(router.reloads(), 3, "nothing had changed");
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn without_a_backend_requests_are_told_to_come_again() {
+    let nginx = Nginx::start().await;
+    let router = NginxRouter::new(nginx.settings()).expect("settings");
+    let one = Backend::start("one").await;
+    router.route(&[one.address]).await.expect("in effect");
+    router.route(&[]).await.expect("in effect");
+    let (status, _, head) = get(nginx.http, "/").await.expect("an answer");
+    assert_eq!(status, 503);
+    assert!(head.to_lowercase().contains("\r\nretry-after: 5"), "{head}");
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn what_nginx_refuses_leaves_the_last_good_one_and_is_tried_again() {
+    let nginx = Nginx::start().await;
+    let router = NginxRouter::new(nginx.settings()).expect("settings");
+    let (one, two) = (Backend::start("one").await, Backend::start("two").await);
+    router.route(&[one.address]).await.expect("in effect");
+    let good = std::fs::read(&nginx.settings().file).expect("the file");
+    let other = nginx.folder.path().join("conf.d/somebody-elses.conf");
+    std::fs::write(&other, "no_such_directive;\n").expect("written");
+
+    let error = router.route(&[two.address]).await.expect_err("refused");
+    let RouterError::Refused { cause } = &error else { panic!("{error}") };
+    assert!(cause.contains("unknown directive \"no_such_directive\""), "{cause}");
+    assert_eq!(std::fs::read(&nginx.settings().file).expect("the file"), good);
+    assert_eq!(answering(&nginx, 10).await, ["one"]);
+
+    std::fs::remove_file(&other).expect("it was there");
+    let end = Instant::now() + Duration::from_secs(10);
+    while answering(&nginx, 10).await != ["two"] {
+        assert!(Instant::now() < end, "it was not tried again");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn a_validation_that_hangs_is_given_up_and_nothing_has_changed() {
+    let nginx = Nginx::start().await;
+    let one = Backend::start("one").await;
+    let router = NginxRouter::new(nginx.settings()).expect("settings");
+    router.route(&[one.address]).await.expect("in effect");
+    let good = std::fs::read(&nginx.settings().file).expect("the file");
+    let mut settings = nginx.settings();
+    settings.validate = vec![String::from("sleep"), String::from("60")];
+    settings.deadline = Duration::from_millis(200);
+    let hanging = NginxRouter::new(settings).expect("settings");
+    let error = hanging.route(&[]).await.expect_err("it hangs");
+    assert_eq!(
+        error.to_string(),
+        "backends: refused by the load balancer: sleep has not ended after 200ms; the membership \
+         before stays in effect"
+    );
+    assert_eq!(std::fs::read(&nginx.settings().file).expect("the file"), good);
+    assert_eq!(answering(&nginx, 10).await, ["one"]);
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn a_hundred_changes_in_a_second_are_at_most_two_reloads() {
+    let nginx = Nginx::start().await;
+    let mut settings = nginx.settings();
+    settings.interval_min = Duration::from_secs(1);
+    let router = std::sync::Arc::new(NginxRouter::new(settings).expect("settings"));
+    let one = Backend::start("one").await;
+    let mut changes = tokio::task::JoinSet::new();
+    for index in 0..100_u16 {
+        let mut backends = vec![one.address];
+        if index < 99 {
+            backends.push(([127, 0, 0, 1], 1 + index).into());
+        }
+        let router = std::sync::Arc::clone(&router);
+        changes.spawn(async move { router.route(&backends).await });
+        tokio::time::sleep(Duration::from_millis(9)).await;
+    }
+    while let Some(change) = changes.join_next().await {
+        change.expect("no panic").expect("in effect, or a newer one is");
+    }
+    assert!(router.reloads() <= 2, "{} reloads", router.reloads());
+    assert_eq!(answering(&nginx, 10).await, ["one"], "the newest one is in effect");
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn a_backend_is_drained_when_its_last_request_is_answered_and_no_sooner() {
+    let nginx = Nginx::start().await;
+    let router = NginxRouter::new(nginx.settings()).expect("settings");
+    let (one, two) = (Backend::start("one").await, Backend::start("two").await);
+    router.route(&[one.address]).await.expect("in effect");
+    let slow = tokio::spawn(get(nginx.http, "/slow"));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    router.route(&[two.address]).await.expect("in effect");
+    let early = router.drained(one.address, Duration::from_millis(200)).await;
+    assert_eq!(early, Ok(false), "a request is under way");
+    assert_eq!(router.drained(one.address, Duration::from_secs(10)).await, Ok(true));
+    assert!(slow.is_finished(), "it was called idle before the answer");
+    let (status, body, _) = slow.await.expect("no panic").expect("an answer");
+    assert_eq!((status, body.as_str()), (200, "one"));
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn an_nginx_that_is_gone_is_told_and_found_again() {
+    let mut nginx = Nginx::start().await;
+    let router = NginxRouter::new(nginx.settings()).expect("settings");
+    let one = Backend::start("one").await;
+    nginx.stop().await;
+    let error = router.route(&[one.address]).await.expect_err("it is gone");
+    assert!(matches!(error, RouterError::Unavailable { .. }), "{error}");
+    nginx.run().await;
+    let end = Instant::now() + Duration::from_secs(10);
+    while router.reloads() == 0 || answering(&nginx, 10).await != ["one"] {
+        assert!(Instant::now() < end, "it was not tried again");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn changes_under_load_lose_no_request_of_a_client_that_closes() {
+    let nginx = Nginx::start().await;
+    let mut settings = nginx.settings();
+    settings.interval_min = Duration::from_millis(50);
+    let router = NginxRouter::new(settings).expect("settings");
+    let backends = [Backend::start("one").await, Backend::start("two").await];
+    let both = backends.each_ref().map(|backend| backend.address);
+    router.route(&both).await.expect("in effect");
+    let http = nginx.http;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let stopped = stopped.clone();
+            tokio::spawn(async move {
+                let (mut asked, mut failed) = (0_u32, Vec::new());
+                while !*stopped.borrow() {
+                    asked += 1;
+                    match get(http, "/").await {
+                        Ok((200, _, _)) => {}
+                        other => failed.push(format!("{other:?}")),
+                    }
+                }
+                (asked, failed)
+            })
+        })
+        .collect();
+    for change in 0..30 {
+        let backends = if change % 2 == 0 { &both[..1] } else { &both[..] };
+        router.route(backends).await.expect("in effect");
+    }
+    stop.send(true).expect("the clients are there");
+    let (mut asked, mut failed) = (0, Vec::new());
+    for client in clients {
+        let (more, wrong) = client.await.expect("no panic");
+        asked += more;
+        failed.extend(wrong);
+    }
+    assert!(asked > 500, "only {asked} requests");
+    assert!(failed.is_empty(), "{} of {asked} failed: {:?}", failed.len(), failed.first());
+    println!("{asked} requests through {} reloads, none failed", router.reloads());
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn connections_to_backends_are_kept() {
+    let nginx = Nginx::start().await;
+    let router = NginxRouter::new(nginx.settings()).expect("settings");
+    let one = Backend::start("one").await;
+    router.route(&[one.address]).await.expect("in effect");
+    for _ in 0..50 {
+        get(nginx.http, "/").await.expect("an answer");
+    }
+    let connections = one.connections();
+    assert!(connections <= 8, "{connections} connections for 50 requests");
+}
