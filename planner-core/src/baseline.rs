@@ -26,7 +26,7 @@ use stored::RawQuarantined;
 
 use crate::Timestamp;
 use crate::config::{Config, Thresholds};
-use crate::signal::Signal;
+use crate::signal::{Breach, Signal};
 use crate::stats::{RollingMedian, SIGMA_PER_MAD};
 use crate::telemetry::{Latency, Quality, Window};
 
@@ -142,6 +142,17 @@ impl<'a> Evidence<'a> {
         Self { window, quality, signal, estimate }
     }
 
+    /// Whether it is in breach, or nearly. What is one by a hint alone is none: a hint that is too
+    /// low would keep out what is normal for ever.
+    fn hurts(&self) -> bool {
+        let hinted = self.estimate.is_some_and(|estimate| estimate.hinted);
+        match self.signal.breach {
+            Some(Breach::Ratio { .. } | Breach::Deviation { .. }) => !hinted,
+            Some(_) => true,
+            None => self.signal.suspect && !hinted,
+        }
+    }
+
     /// Why this window may not teach what is normal; `None` when it may. `above_band` is the
     /// baseline's own finding.
     pub fn quarantine(&self, config: &Config, above_band: bool) -> Option<Quarantine> {
@@ -149,7 +160,7 @@ impl<'a> Evidence<'a> {
             Some(Quarantine::Doubtful)
         } else if self.signal.failing {
             Some(Quarantine::Failing)
-        } else if self.signal.breach.is_some() || self.signal.suspect {
+        } else if self.hurts() {
             Some(Quarantine::Breach)
         } else if self.window.latencies.is_none() || self.window.successes() < config.samples_min()
         {

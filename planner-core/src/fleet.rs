@@ -151,7 +151,7 @@ impl<P: Policy, B: Baseline> Fleet<P, B> {
         if !kernel.is_fresh(rules.config, window) {
             return Ok(kernel.without_target(&rules, window, Constraint::StaleWindow));
         }
-        kernel.set_last(Some(window.end));
+        kernel.note_window(rules.config, window);
         let before = kernel.streaks;
         Ok(kernel.conclude(&rules, window, before, false, |proposal, _, _| {
             (proposal.preferred, Origin::Policy, None)

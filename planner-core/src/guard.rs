@@ -18,7 +18,7 @@ pub(crate) use switch::{Switch, on};
 use crate::decision::{Constraint, GuardStep, Stage};
 use crate::operation::Mode;
 use crate::policy::View;
-use crate::telemetry::Quality;
+use crate::telemetry::{Doubt, Quality};
 
 /// The final count with each guard's part in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,9 +70,21 @@ pub(crate) fn guard(view: &View<'_>, state: &GuardState, wanted: u32) -> Guarded
 /// What a guard makes of a count, and why; `None` when it has nothing against it.
 type Bound = Option<(u32, Constraint)>;
 
-/// Doubt never scales in.
+/// Replicas that a target must not fall below although fewer are counted: those that vanished may
+/// well be there, and a target that starts from what is counted would remove them.
+fn vanished(view: &View<'_>) -> u32 {
+    match view.quality {
+        Quality::Doubtful(Doubt::Vanished { before, .. }) => before.min(view.config.bounds().max()),
+        _ => 0,
+    }
+}
+
+/// Doubt never scales in, and scales out to no less than may be there.
 fn doubt(view: &View<'_>, _: &GuardState, wanted: u32) -> Bound {
     match view.quality {
+        Quality::Doubtful(doubt) if wanted > view.current => {
+            Some((wanted.max(vanished(view)), Constraint::Doubt(doubt)))
+        }
         Quality::Doubtful(doubt) if wanted < view.current && on(Switch::Doubt) => {
             Some((view.current, Constraint::Doubt(doubt)))
         }
@@ -129,7 +141,7 @@ fn rate(view: &View<'_>, state: &GuardState, wanted: u32) -> Bound {
                 return Some((current, Constraint::CooldownOut { until }));
             }
         }
-        let most = state.most_after_step_out(view).max(current);
+        let most = state.most_after_step_out(view).max(current).max(vanished(view));
         return on(Switch::StepOut).then(|| (wanted.min(most), Constraint::StepOut { most }));
     }
     if wanted < current {
@@ -169,7 +181,8 @@ fn bounds(view: &View<'_>, state: &GuardState, wanted: u32) -> Bound {
         return Some((bounds.max().max(least), over));
     }
     if wanted < bounds.min() && on(Switch::BelowMin) {
-        return Some((bounds.min(), Constraint::BelowMin { min: bounds.min() }));
+        let least = bounds.min().max(vanished(view));
+        return Some((least, Constraint::BelowMin { min: bounds.min() }));
     }
     (wanted > bounds.max() && on(Switch::OverMax)).then_some((bounds.max(), over))
 }

@@ -31,8 +31,8 @@ pub(crate) struct Kernel<S, B> {
     seen: bool,
     /// Replicas at the last count that was believed; 0 before there was one.
     pub(crate) believed: u32,
-    /// The second from which on too few of them are left to believe it; 0 while they are there.
-    pub(crate) vanished_s: u32,
+    /// Milliseconds since too few of them were left to believe it; 0 while they are there.
+    pub(crate) vanished_ms: u32,
     /// Settled windows before the last scaling, should it be refused.
     pub(crate) settled_before: u16,
     /// The runs of windows up to the last one.
@@ -85,7 +85,7 @@ impl<S, B> Kernel<S, B> {
             last_end: Timestamp::ORIGIN,
             seen: false,
             believed: 0,
-            vanished_s: 0,
+            vanished_ms: 0,
             settled_before: 0,
             streaks: Streaks::default(),
             operation: Operation::default(),
@@ -99,7 +99,13 @@ impl<S, B> Kernel<S, B> {
         self.seen.then_some(self.last_end)
     }
 
-    /// Takes note of the last window.
+    /// Takes note of a fresh window.
+    pub(crate) fn note_window(&mut self, config: &Config, window: &Window) {
+        self.age_count(config, window);
+        self.set_last(Some(window.end));
+    }
+
+    /// Takes note of the end of the last window.
     pub(crate) fn set_last(&mut self, last: Option<Timestamp>) {
         self.seen = last.is_some();
         self.last_end = last.unwrap_or_default();
@@ -123,7 +129,6 @@ impl<S, B: Baseline> Kernel<S, B> {
         self.now = now;
         // What ended before the clock was set back does not make later windows old.
         self.set_last(None);
-        self.rebase_count(behind);
         self.guards.rebase(behind);
         self.baseline.rebase(behind);
         rules.policy.rebase(behind, &mut self.state);
@@ -150,8 +155,7 @@ impl<S, B: Baseline> Kernel<S, B> {
     ) -> Option<Judged> {
         let config = rules.config;
         let vanished = self.vanished(config, window);
-        let committed = self.committed(config, window)?;
-        let current = if vanished.is_some() { committed.max(self.believed) } else { committed };
+        let current = self.committed(config, window)?;
         let estimate = self.baseline.estimate(config);
         let yardstick = Yardstick {
             config,
@@ -220,6 +224,7 @@ impl<S, B: Baseline> Kernel<S, B> {
     {
         let Some(judged) = self.judge(rules, window, before) else {
             self.streaks = Streaks::default();
+            self.forget_count();
             return self.without_target(rules, window, Constraint::ReplicasUnknown);
         };
         let view = self.view(rules, window, &judged);
@@ -236,6 +241,7 @@ impl<S, B: Baseline> Kernel<S, B> {
         }
         if target != judged.current {
             self.guards.note_scaling(&view, decision.id, target);
+            self.note_order(target);
             self.settled_before = self.streaks.settled;
             self.streaks.settled = 0;
         }

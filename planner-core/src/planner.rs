@@ -189,7 +189,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         &self.policy
     }
 
-    /// What is normal; `None` while warming up.
+    /// What is normal; `None` while warming up without a hint.
     pub fn estimate(&self) -> Option<Estimate> {
         self.kernel.baseline.estimate(&self.config)
     }
@@ -295,15 +295,15 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         if let (Some(last), false) = (self.tally.window.take(), self.tally.taught) {
             let before = self.tally.before;
             let (kernel, rules) = self.parts(now);
-            match kernel.judge(&rules, &last, before) {
-                Some(judged) => {
-                    let view = kernel.view(&rules, &last, &judged);
-                    let _ = kernel.teach(&rules, &view, judged.streaks, judged.current);
-                }
-                None => kernel.streaks = Streaks::default(),
+            if let Some(judged) = kernel.judge(&rules, &last, before) {
+                let view = kernel.view(&rules, &last, &judged);
+                let _ = kernel.teach(&rules, &view, judged.streaks, judged.current);
+            } else {
+                kernel.streaks = Streaks::default();
+                kernel.forget_count();
             }
         }
-        self.kernel.set_last(Some(window.end));
+        self.kernel.note_window(&self.config, &window);
         self.tally.window = Some(window);
         self.tally.taught = false;
         self.tally.before = self.kernel.streaks;

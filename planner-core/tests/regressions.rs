@@ -713,32 +713,103 @@ fn a_hint_makes_a_breach_known_and_nothing_else() {
 
 #[test]
 fn a_hint_that_is_too_low_does_not_keep_out_what_is_normal() {
-    let config = b(1, 8).baseline_hint_ms(20.0).build().expect("valid");
-    let mut p = Planner::new(config, Heuristic);
-    for seq in 1..=12 {
-        let _ = dec(&mut p, &w(seq, 50.0, 2));
+    // A little too low, and so much that everything is a breach by it.
+    for hint_ms in [20.0, 5.0, 1.0] {
+        let config = b(1, 8).baseline_hint_ms(hint_ms).build().expect("valid");
+        let mut p = Planner::new(config, Heuristic);
+        for seq in 1..=12 {
+            let _ = dec(&mut p, &wt(seq, 50.0, 2, 0, 30.0, 30.0));
+        }
+        let estimate = p.estimate().expect("warm");
+        assert_eq!((estimate.median.as_millis(), estimate.hinted), (50.0, false));
+        // And 30 a second on two replicas was not taken for all that they can carry.
+        let d = dec(&mut p, &wt(13, 50.0, 2, 0, 33.0, 33.0));
+        assert_eq!(d.target(), None, "{d}");
     }
-    let estimate = p.estimate().expect("warm");
-    assert_eq!((estimate.median.as_millis(), estimate.hinted), (50.0, false));
+}
+
+/// A planner that saw nine replicas in calm, and the first of them go at window 21.
+fn nine_and_then_few(config: ConfigBuilder) -> Planner {
+    let mut p = Planner::new(config.build().expect("valid"), Heuristic);
+    for seq in 1..=20 {
+        let _ = dec(&mut p, &wt(seq, 40.0, 9, 0, 200.0, 200.0));
+    }
+    p
 }
 
 #[test]
 fn most_replicas_gone_at_once_are_believed_after_the_start_up_allowance() {
-    let config = b(1, 12).startup_allowance(secs(20)).build().expect("valid");
-    let mut p = Planner::new(config, Heuristic);
-    for seq in 1..=20 {
-        let _ = dec(&mut p, &wt(seq, 40.0, 9, 0, 200.0, 200.0));
-    }
+    let mut p = nine_and_then_few(b(1, 12).startup_allowance(secs(20)));
     let (counted, before) = (4, 9);
     for seq in 21..=40 {
         let d = dec(&mut p, &wt(seq, 40.0, 4, 0, 20.0, 20.0));
         assert_eq!(d.derivation.quality, Quality::Doubtful(Doubt::Vanished { before, counted }));
-        assert_eq!((d.derivation.current, d.target()), (Some(9), None), "{d}");
+        assert_eq!((d.derivation.current, d.target()), (Some(4), None), "{d}");
     }
-    let d = dec(&mut p, &wt(41, 40.0, 4, 0, 20.0, 20.0));
-    assert_eq!(d.derivation.current, Some(4), "{d}");
-    let d = dec(&mut p, &wt(42, 40.0, 4, 0, 20.0, 20.0));
-    assert!(d.derivation.quality.is_trusted(), "{d}");
+    for seq in 41..=42 {
+        let d = dec(&mut p, &wt(seq, 40.0, 4, 0, 20.0, 20.0));
+        assert!(d.derivation.quality.is_trusted(), "{d}");
+    }
+}
+
+#[test]
+fn a_scale_out_from_a_count_that_most_vanished_from_removes_none_of_them() {
+    let limit = StepLimit { replicas: 1, percent: 0, period: secs(0) };
+    let mut p = nine_and_then_few(b(1, 12).step_out(limit));
+    let d = dec(&mut p, &wt(21, 900.0, 3, 0, 300.0, 30.0));
+    assert_eq!(d.target(), Some(9), "four would remove five that may be there: {d}");
+    // Never beyond the maximum, and a count below the minimum is corrected at once.
+    let mut p = nine_and_then_few(b(6, 8));
+    let d = dec(&mut p, &wt(21, 40.0, 1, 0, 20.0, 20.0));
+    assert_eq!(d.target(), Some(8), "{d}");
+}
+
+#[test]
+fn an_emergency_right_after_a_large_scale_in_is_answered() {
+    /// Two in calm, nine in a breach.
+    struct Rash;
+    impl Policy for Rash {
+        type Signal = NoSignal;
+        type State = ();
+        fn name(&self) -> &'static str {
+            "rash"
+        }
+        fn version(&self) -> u32 {
+            1
+        }
+        fn initial_state(&self) {}
+        fn propose(&self, view: &View<'_>, (): &()) -> Proposal {
+            Proposal::exactly(if view.signal.breach.is_some() { 9 } else { 2 })
+        }
+    }
+    let limit = StepLimit { replicas: 8, percent: 100, period: secs(0) };
+    let config = b(1, 12).step_in(limit).cooldown_in(secs(0)).stabilisation_in(secs(0));
+    let mut p = Planner::new(config.build().expect("valid"), Rash);
+    let mut ready = 9;
+    for seq in 1..=40 {
+        let d = p.decide(at(seq as f64), &wt(seq, 40.0, ready, 0, 20.0, 20.0));
+        assert!(d.derivation.quality.is_trusted(), "{d}");
+        ready = d.target().unwrap_or(ready);
+    }
+    assert_eq!(ready, 2, "a large scale-in");
+    let d = p.decide(at(41.0), &wt(41, 900.0, ready, 0, 400.0, 200.0));
+    assert_eq!(d.target(), Some(6), "as far as one step goes: {d}");
+}
+
+#[test]
+fn what_was_counted_before_a_gap_says_nothing_any_more() {
+    let later = |seq: u64, ready| {
+        let builder = Window::builder(seq, at(seq as f64), at(seq as f64 + 1.0));
+        let latencies = Latencies::from_p95(Latency::from_millis(40.0).expect("valid"));
+        builder.outcomes(100, 0, 0).latencies(latencies).ready(ready).build().expect("valid")
+    };
+    // Half a minute without a window is a gap, and so is a time in which nobody knew the count.
+    let mut p = nine_and_then_few(b(1, 12));
+    assert!(dec(&mut p, &later(80, 2)).derivation.quality.is_trusted());
+    let mut p = nine_and_then_few(b(1, 12));
+    let unknown = Window::builder(21, at(20.0), at(21.0)).outcomes(100, 0, 0).build();
+    let _ = dec(&mut p, &unknown.expect("valid"));
+    assert!(dec(&mut p, &w(22, 40.0, 2)).derivation.quality.is_trusted());
 }
 
 #[test]

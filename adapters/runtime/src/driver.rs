@@ -6,7 +6,7 @@ use std::time::Duration;
 use planner_core::journal::Record;
 use planner_core::{
     Advice, AdviceGate, AdvisorFault, Baseline, Consultation, ConsultationId, DecisionId, Event,
-    Outcome, Planner, Policy, Step, Timestamp, Window,
+    Operation, Outcome, Planner, Policy, Step, Timestamp, Window,
 };
 use planner_ports::{Advisor, Executor, ExecutorError, TelemetryError, TelemetrySource, Timeline};
 use serde::Serialize;
@@ -80,6 +80,7 @@ pub struct Driver<P: Policy, B, G> {
     planner: Planner<P, B, G>,
     timeline: Timeline,
     keeper: Option<Keeper<P::State, B>>,
+    operations: Option<watch::Receiver<Operation>>,
 }
 
 /// What the tasks around the loop report.
@@ -99,7 +100,15 @@ where
 {
     /// Drives `planner` on the times of `timeline`, which its telemetry shares.
     pub const fn new(planner: Planner<P, B, G>, timeline: Timeline) -> Self {
-        Self { planner, timeline, keeper: None }
+        Self { planner, timeline, keeper: None, operations: None }
+    }
+
+    /// Takes every change of what the operator allows from `operations`: pause, shadow, holds. What
+    /// the planner was restored with stands until the first change.
+    #[must_use]
+    pub fn operated_by(mut self, operations: watch::Receiver<Operation>) -> Self {
+        self.operations = Some(operations);
+        self
     }
 
     /// Keeps the planner's memory in `file`: at once when replicas were scaled or an advisor asked,
@@ -132,22 +141,17 @@ where
             spawn_telemetry(ports.telemetry, reports.clone()),
             spawn_executor(ports.executor, order, reports.clone()),
         ]);
-        let writing = self.keeper.as_ref().map(|keeper| {
-            let reports = reports.clone();
-            keeper.start(move |error| {
-                let reports = reports.clone();
-                async move { drop(reports.send(Report::Saved(error)).await) }
-            })
-        });
+        let writing = self.start_writing(&reports);
         let mut asking: Option<AbortHandle> = None;
         tokio::pin!(stop);
         loop {
             let event = tokio::select! {
                 biased;
                 () = &mut stop => break,
+                operation = changed(&mut self.operations) => Event::Operate(operation),
                 report = inbox.recv() => match report {
                     None | Some(Report::Telemetry(Err(TelemetryError::Ended))) => break,
-                    Some(report) => match take(report, observer) {
+                    Some(report) => match self.take(report, observer) {
                         Some(event) => event,
                         None => continue,
                     },
@@ -179,12 +183,70 @@ where
         if let Some(asking) = asking {
             asking.abort();
         }
-        drop((tasks, inbox));
-        self.keep(self.timeline.now(), None, writing.as_ref(), observer);
-        if let Some(writing) = writing {
-            writing.finish().await;
-        }
+        drop(tasks);
+        self.end_writing(writing, &mut inbox, observer).await;
         self.planner
+    }
+
+    /// Starts the task that keeps the planner on disk, if somebody wants that.
+    fn start_writing(&self, reports: &mpsc::Sender<Report>) -> Option<Writing> {
+        let keeper = self.keeper.as_ref()?;
+        let reports = reports.clone();
+        Some(keeper.start(move |error| {
+            let reports = reports.clone();
+            async move { drop(reports.send(Report::Saved(error)).await) }
+        }))
+    }
+
+    /// Saves a last time, and tells what could not be saved.
+    async fn end_writing(
+        &mut self,
+        writing: Option<Writing>,
+        inbox: &mut mpsc::Receiver<Report>,
+        observer: &mut dyn Observer<P::Signal>,
+    ) {
+        self.keep(self.timeline.now(), None, writing.as_ref(), observer);
+        let Some(writing) = writing else { return };
+        let finish = writing.finish();
+        tokio::pin!(finish);
+        loop {
+            tokio::select! {
+                biased;
+                Some(report) = inbox.recv() => drop(self.take(report, observer)),
+                () = &mut finish => break,
+            }
+        }
+        while let Ok(report) = inbox.try_recv() {
+            drop(self.take(report, observer));
+        }
+    }
+
+    /// Turns a report into an event, or tells the observer of a fault.
+    fn take(
+        &mut self,
+        report: Report,
+        observer: &mut dyn Observer<P::Signal>,
+    ) -> Option<Event<P::Signal>> {
+        match report {
+            Report::Telemetry(Ok(window)) => Some(Event::Observe(window)),
+            Report::Telemetry(Err(error)) => {
+                observer.on_fault(&Fault::Telemetry(error));
+                None
+            }
+            Report::Saved(error) => {
+                observer.on_fault(&Fault::Snapshot(error));
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.failed();
+                }
+                None
+            }
+            Report::Answer(id, answer) => Some(Event::Advise(id, answer)),
+            Report::Execution(id, Ok(())) => Some(Event::Settle(id, Outcome::Apply)),
+            Report::Execution(id, Err(error)) => {
+                observer.on_fault(&Fault::Execution(id, error));
+                Some(Event::Settle(id, Outcome::Refuse))
+            }
+        }
     }
 
     /// Hands the planner's memory over to be written when it is time to, or when the loop ends.
@@ -206,25 +268,14 @@ where
     }
 }
 
-/// Turns a report into an event, or tells the observer of a fault.
-fn take<S>(report: Report, observer: &mut dyn Observer<S>) -> Option<Event<S>> {
-    match report {
-        Report::Telemetry(Ok(window)) => Some(Event::Observe(window)),
-        Report::Telemetry(Err(error)) => {
-            observer.on_fault(&Fault::Telemetry(error));
-            None
-        }
-        Report::Saved(error) => {
-            observer.on_fault(&Fault::Snapshot(error));
-            None
-        }
-        Report::Answer(id, answer) => Some(Event::Advise(id, answer)),
-        Report::Execution(id, Ok(())) => Some(Event::Settle(id, Outcome::Apply)),
-        Report::Execution(id, Err(error)) => {
-            observer.on_fault(&Fault::Execution(id, error));
-            Some(Event::Settle(id, Outcome::Refuse))
-        }
+/// The next change of what the operator allows; never, when nobody can change it any more.
+async fn changed(operations: &mut Option<watch::Receiver<Operation>>) -> Operation {
+    if let Some(receiver) = operations
+        && receiver.changed().await.is_ok()
+    {
+        return *receiver.borrow_and_update();
     }
+    std::future::pending().await
 }
 
 /// Tasks that end with the loop, however it ends.

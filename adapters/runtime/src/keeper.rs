@@ -41,16 +41,24 @@ impl<S, B> Keeper<S, B> {
     /// Whether the memory must be saved after this step: what bounds later actions (cooldowns,
     /// budgets, the operator's word) at once, what was merely learned each period.
     pub(crate) fn is_due<E>(&mut self, now: Timestamp, event: &Event<E>, step: &Step) -> bool {
-        let binds = match step {
-            Step::Consult(_) => true,
-            Step::Decide(decision) => decision.target().is_some(),
-            _ => matches!(event, Event::Operate(_) | Event::Settle(..)),
+        let binds = match (event, step) {
+            // An answer, or its absence, moves budget, back-off and thresholds.
+            (Event::Advise(..) | Event::Operate(_) | Event::Settle(..), _)
+            | (_, Step::Consult(_))
+            | (Event::Wake, Step::Decide(_)) => true,
+            (_, Step::Decide(decision)) => decision.target().is_some(),
+            _ => false,
         };
         let over = self.saved.is_none_or(|saved| now.saturating_since(saved) >= self.period);
         if binds || over {
             self.saved = Some(now);
         }
         binds || over
+    }
+
+    /// The last memory was not written: the next step tries again.
+    pub(crate) fn failed(&mut self) {
+        self.saved = None;
     }
 
     /// The memory as it is written.

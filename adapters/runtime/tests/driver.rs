@@ -9,9 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use planner_core::journal::Record;
 use planner_core::{
-    Advice, AdviceConfig, AdvisedAction, AdvisorFault, Config, Consultation, Event, Heuristic,
-    Idle, Latencies, Latency, Mode, NoSignal, Operation, Outcome, Planner, ReplicaBounds,
-    ServiceId, Step, Timestamp, Verdict, Window,
+    Advice, AdviceConfig, AdvisedAction, AdvisorFault, Config, Constraint, Consultation, Event,
+    Heuristic, Idle, Latencies, Latency, Mode, NoSignal, Operation, Outcome, Planner,
+    ReplicaBounds, ServiceId, Step, Timestamp, Verdict, Window,
 };
 use planner_ports::{
     Advisor, Executor, ExecutorError, MockExecutor, MockTelemetrySource, ReplicaCounts,
@@ -369,14 +369,55 @@ async fn a_memory_that_cannot_be_saved_is_told_and_the_loop_goes_on() {
 }
 
 #[tokio::test]
-async fn a_pause_is_saved_at_once() {
+async fn a_pause_stops_the_loop_s_hands_and_survives_a_kill() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("shop.snapshot");
     let file = SnapshotFile::new(path, ServiceId::new("shop").expect("a name"));
     let timeline = Timeline::begin();
-    let mut planner = Planner::new(config(false), Heuristic);
+    let telemetry = Script::new(timeline, [40.0; 4].into_iter().chain([900.0; 400]));
+    let (operator, operations) = tokio::sync::watch::channel(Operation::default());
+    let mut executor = MockExecutor::new();
+    executor.expect_scale_to().never();
+    let executor = Arc::new(executor);
+    let ports = Ports { telemetry: Box::new(telemetry), executor, advisor: None };
+    let mut keep = Keep::default();
     let paused = Operation::of(Mode::Pause);
-    let _ = planner.step(timeline.now(), Event::Operate(paused));
-    file.save(timeline.now(), &planner.snapshot()).expect("saved");
+    operator.send(paused).expect("the loop will listen");
+    let driver = Driver::new(Planner::new(config(false), Heuristic), timeline)
+        .operated_by(operations)
+        .saving_to(file.clone(), Duration::from_secs(3_600));
+    let driving = driver.run(ports, &mut keep, std::future::pending());
+    let _killed = tokio::time::timeout(Duration::from_millis(400), driving).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let would = |record: &&Record| match &record.step {
+        Step::Decide(decision) => decision.derivation.binding == Constraint::Paused,
+        _ => false,
+    };
+    assert!(keep.records.iter().filter(would).count() > 0, "nothing was held");
     assert_eq!(resumed(&file).0.operation(), paused);
+}
+
+#[tokio::test]
+async fn a_last_memory_that_cannot_be_saved_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let gone = folder.path().join("gone");
+    std::fs::create_dir(&gone).expect("a folder");
+    let file = SnapshotFile::new(gone.join("s"), ServiceId::new("shop").expect("a name"));
+    let timeline = Timeline::begin();
+    let ports = Ports {
+        telemetry: Box::new(Script::new(timeline, [40.0; 3])),
+        executor: Arc::new(obedient()),
+        advisor: None,
+    };
+    let mut keep = Keep::default();
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        std::fs::remove_dir_all(&gone).expect("it was there");
+    };
+    Driver::new(Planner::new(config(false), Heuristic), timeline)
+        .saving_to(file, Duration::from_secs(3_600))
+        .run(ports, &mut keep, stop)
+        .await;
+    let told: Vec<String> = keep.faults.iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|fault| fault.contains("the snapshot was not saved")), "{told:?}");
 }

@@ -113,7 +113,7 @@ impl Settings {
             .map_err(|cause| SettingsError::Unopened { path: path.into(), cause })?;
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let line = before.lines().count().max(1);
+            let line = before.matches('\n').count() + 1;
             let cause = error.message().to_owned();
             SettingsError::File { path: path.into(), line, cause }
         })?;
@@ -158,10 +158,14 @@ impl Settings {
         Some(self.value(name).0).filter(|text| !text.is_empty())
     }
 
+    /// The value of `name` does not follow its rule.
     fn unreadable(&self, name: &str) -> SettingsError {
+        self.not(name, Setting::named(name).map_or("", |setting| setting.unit.rule()))
+    }
+
+    fn not(&self, name: &str, rule: &'static str) -> SettingsError {
         let (value, source_) = self.value(name);
-        let (name, rule) =
-            Setting::named(name).map_or(("", ""), |setting| (setting.name, setting.unit.rule()));
+        let name = Setting::named(name).map_or("", |setting| setting.name);
         SettingsError::Unreadable { name, value: format!("{value:?}"), source_, rule }
     }
 
@@ -238,8 +242,9 @@ impl Settings {
         }
         let per_minute = self.number("LLM_RPM")?;
         let period = Duration::try_from_secs_f64(60.0 / per_minute);
+        let period = period.ok().filter(|_| per_minute > 0.0);
         Ok(Some(AdviceConfig {
-            period: period.map_err(|_| self.unreadable("LLM_RPM"))?,
+            period: period.ok_or_else(|| self.not("LLM_RPM", "a number above 0"))?,
             timeout: self.span("LLM_TIMEOUT_SEC")?,
             backoff: self.span("LLM_BACKOFF_BASE_SEC")?..=self.span("LLM_BACKOFF_MAX_SEC")?,
             heartbeat: self.span("LLM_HEARTBEAT_SEC")?,
@@ -273,13 +278,25 @@ impl Settings {
                 _ if value.is_empty() => format!("# {key} is not set"),
                 _ if idle => format!("# {key} has no effect without llm_url"),
                 Unit::Secret => format!("# {key} is set {source}, and hidden"),
+                // An address may carry a password or a key.
+                Unit::Text if value.contains(['@', '?']) => {
+                    format!("# {key} is set {source}, and hidden: it may hold a secret")
+                }
                 Unit::Text => format!("{key:<22} = {} # {source}", toml::Value::from(value)),
-                _ => format!("{key:<22} = {:<8} # {source}", value.trim()),
+                Unit::Count | Unit::Number | Unit::Seconds => {
+                    format!("{key:<22} = {:<8} # {source}", plain(value))
+                }
             };
             let _a_string_takes_everything = writeln!(text, "{line}");
         }
         text
     }
+}
+
+/// A number as TOML writes it, however it was given.
+fn plain(value: &str) -> String {
+    let number = value.trim();
+    number.parse::<f64>().map_or_else(|_| number.to_owned(), |number| number.to_string())
 }
 
 #[cfg(test)]

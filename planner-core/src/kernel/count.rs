@@ -1,9 +1,6 @@
 //! How many replicas there are: counted, ordered, and doubted when most of them vanish at once.
 
-use core::time::Duration;
-
 use super::Kernel;
-use crate::Timestamp;
 use crate::config::Config;
 use crate::guard::{Switch, on};
 use crate::telemetry::{Doubt, Window};
@@ -35,31 +32,34 @@ impl<S, B> Kernel<S, B> {
 
     /// Whether so many replicas are gone at once that the count itself is doubted: fewer than half
     /// of those that were there, and nobody ordered it. Executors keep what was ordered and replace
-    /// what dies, so for the start-up allowance the count from before stands; then it is believed.
+    /// what dies; after the start-up allowance the count is believed.
     pub(super) fn vanished(&self, config: &Config, window: &Window) -> Option<Doubt> {
         let (counted, before) = (counted(window)?, self.believed);
-        if before < MASS_MIN || counted.saturating_mul(2) >= before || !on(Switch::Vanished) {
-            return None;
+        let gone = before >= MASS_MIN && counted.saturating_mul(2) < before;
+        let doubted = u128::from(self.vanished_ms) < config.startup_allowance().as_millis();
+        (gone && doubted && on(Switch::Vanished)).then_some(Doubt::Vanished { before, counted })
+    }
+
+    /// A fresh window came. What was counted before a gap in the telemetry says nothing any more.
+    pub(super) fn age_count(&mut self, config: &Config, window: &Window) {
+        if window.start.saturating_since(self.last_end) > config.window_age_max() {
+            self.forget_count();
         }
-        let since = match self.vanished_s {
-            0 => self.now,
-            second => Timestamp::from_origin(Duration::from_secs(second.into())),
-        };
-        let doubted = self.now.saturating_since(since) < config.startup_allowance();
-        doubted.then_some(Doubt::Vanished { before, counted })
+        if self.vanished_ms > 0 {
+            let passed_ms = window.end.saturating_since(self.last_end).as_millis();
+            let passed_ms = u32::try_from(passed_ms).unwrap_or(u32::MAX);
+            self.vanished_ms = self.vanished_ms.saturating_add(passed_ms);
+        }
     }
 
     /// Takes note of the replicas of a judged window. What a scale-in removes has not vanished.
     pub(super) fn note_count(&mut self, config: &Config, window: &Window) {
         if self.vanished(config, window).is_some() {
-            if self.vanished_s == 0 {
-                let origin = self.now.saturating_since(Timestamp::ORIGIN);
-                self.vanished_s = seconds(origin).max(1);
-            }
+            self.vanished_ms = self.vanished_ms.max(1);
             return;
         }
         let Some(counted) = counted(window) else { return };
-        self.vanished_s = 0;
+        self.vanished_ms = 0;
         self.believed = match self.guards.last_order() {
             Some((at, from, to))
                 if to < from && self.now.saturating_since(at) < config.startup_allowance() =>
@@ -70,21 +70,18 @@ impl<S, B> Kernel<S, B> {
         };
     }
 
-    /// Goes on after the clock was set back by `behind`.
-    pub(super) fn rebase_count(&mut self, behind: Duration) {
-        self.vanished_s = match self.vanished_s {
-            0 => 0,
-            second => second.saturating_sub(seconds(behind)).max(1),
-        };
+    /// Takes note of a scaling that was decided.
+    pub(super) fn note_order(&mut self, to: u32) {
+        self.believed = self.believed.min(to);
+    }
+
+    /// The count is unknown, or was for a while.
+    pub(crate) fn forget_count(&mut self) {
+        (self.believed, self.vanished_ms) = (0, 0);
     }
 }
 
 /// Replicas that a window counts; `None` when it does not know them.
 fn counted(window: &Window) -> Option<u32> {
     Some(window.ready?.saturating_add(window.starting.unwrap_or(0)))
-}
-
-/// Whole seconds; a span of more than 136 years is that long.
-fn seconds(span: Duration) -> u32 {
-    u32::try_from(span.as_secs()).unwrap_or(u32::MAX)
 }

@@ -44,7 +44,7 @@ struct StoredTally {
     believed: u32,
     /// Since format 2.
     #[serde(default)]
-    vanished_s: u32,
+    vanished_ms: u32,
     window: Option<Window>,
     taught: bool,
     before: Streaks,
@@ -74,7 +74,7 @@ impl<S: Serialize, B: Serialize> Serialize for Snapshot<S, B> {
                 operation: kernel.operation,
                 settled_before: kernel.settled_before,
                 believed: kernel.believed,
-                vanished_s: kernel.vanished_s,
+                vanished_ms: kernel.vanished_ms,
                 window: tally.window,
                 taught: tally.taught,
                 before: tally.before,
@@ -108,7 +108,7 @@ where
         kernel.operation = tally.operation;
         kernel.settled_before = tally.settled_before;
         kernel.believed = tally.believed;
-        kernel.vanished_s = tally.vanished_s;
+        kernel.vanished_ms = tally.vanished_ms;
         kernel.next_decision = tally.next_decision;
         Ok(Self {
             version: stored.version,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use planner_core::Doubt as Doubtful;
 use planner_core::journal::Record;
 use planner_core::{
     Config, Constraint, Decision, DecisionId, Event, Outcome, Planner, Policy, Quality, Stage,
@@ -209,7 +210,9 @@ impl Rate {
         Self { config: config.clone(), book: Book::default(), exercised: 0 }
     }
 
-    fn check(&self, scaling: &Scaling) -> Result<(), String> {
+    /// `restored`: replicas that were there a moment ago and may still be; to order what vanished
+    /// is no growth.
+    fn check(&self, scaling: &Scaling, restored: u32) -> Result<(), String> {
         let (config, book) = (&self.config, &self.book);
         let bounds = config.bounds();
         if scaling.is_out() {
@@ -221,7 +224,7 @@ impl Rate {
             let limit = config.step_out();
             let Some(start) = book.start(scaling.from, limit) else { return Ok(()) };
             let most = start.saturating_add(allowance(start, limit));
-            if scaling.to > most.max(bounds.min()) {
+            if scaling.to > most.max(bounds.min()).max(restored.min(bounds.max())) {
                 return Err(format!("{} -> {}, at most {most}", scaling.from, scaling.to));
             }
             return Ok(());
@@ -257,7 +260,12 @@ impl<P: Policy> Watch<P> for Rate {
             }
         }
         if let Some(scaling) = self.book.follow(&self.config, record) {
-            self.check(&scaling).map_err(|why| match decision(&record.step) {
+            let quality = decision(&record.step).map(|decision| decision.derivation.quality);
+            let restored = match quality {
+                Some(Quality::Doubtful(Doubtful::Vanished { before, .. })) => before,
+                _ => 0,
+            };
+            self.check(&scaling, restored).map_err(|why| match decision(&record.step) {
                 Some(decision) => format!("{why}: {}", told_of(decision)),
                 None => why,
             })?;

@@ -166,7 +166,7 @@ pub const TABLE: &[Setting] = &[
         "LLM_BACKOFF_BASE_SEC",
         "10",
         Seconds,
-        "advice.backoff",
+        "advice.backoff.start",
         "Shortest wait after a failed call",
     ),
     row(
@@ -209,6 +209,6 @@ impl Setting {
 
     /// Whether it means something only where there is an advisor.
     pub(super) fn needs_advisor(&self) -> bool {
-        self.name.starts_with("LLM_") && self.name != "LLM_URL"
+        (self.name.starts_with("LLM_") && self.name != "LLM_URL") || self.name == "SEED"
     }
 }

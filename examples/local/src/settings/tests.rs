@@ -78,7 +78,16 @@ fn a_value_out_of_its_range_is_refused_under_the_name_that_people_set() {
     );
     assert_eq!(
         refusal(None, &[("LLM_URL", "http://127.0.0.1:1/"), ("LLM_RPM", "0")], &[]),
-        "LLM_RPM: \"0\", set in the environment, is not a number; write it as one"
+        "LLM_RPM: \"0\", set in the environment, is not a number above 0; write it as one"
+    );
+}
+
+#[test]
+fn the_end_of_a_range_is_blamed_and_not_its_beginning() {
+    let url = ("LLM_URL", "http://127.0.0.1:1/");
+    assert!(
+        refusal(None, &[url, ("LLM_BACKOFF_MAX_SEC", "100000")], &[])
+            .starts_with("LLM_BACKOFF_MAX_SEC: advice.backoff: 100000s is not within")
     );
 }
 
@@ -89,6 +98,7 @@ fn a_setting_that_would_have_no_effect_is_an_error() {
         "LLM_RPM: set in the environment, and has no effect without LLM_URL; set that too, or \
          leave it out"
     );
+    assert!(refusal(None, &[], &["--seed", "3"]).starts_with("SEED: set by a flag, and has no"));
 }
 
 #[test]
@@ -105,8 +115,12 @@ fn a_file_with_an_unknown_key_is_refused() {
 
 #[test]
 fn a_file_that_is_no_toml_is_refused_with_the_line() {
-    let text = refusal(Some("min_replicas = 2\nmax_replicas 4\n"), &[], &[]);
-    assert!(text.starts_with("planner.toml: line 2 is no TOML: "), "{text}");
+    for second in ["max_replicas 4", "min_replicas = 4", "= 4"] {
+        let text = refusal(Some(&format!("min_replicas = 2\n{second}\n")), &[], &[]);
+        assert!(text.starts_with("planner.toml: line 2 is no TOML: "), "{text}");
+    }
+    let text = refusal(Some("max_replicas 4\n"), &[], &[]);
+    assert!(text.starts_with("planner.toml: line 1 is no TOML: "), "{text}");
     assert!(text.ends_with("; write NAME = VALUE, one a line"), "{text}");
 }
 
@@ -121,6 +135,10 @@ fn a_file_that_is_not_there_is_refused_with_its_name() {
 #[test]
 fn a_key_appears_nowhere() {
     let canary = "SECRET_CANARY_4711";
+    for url in ["https://me:SECRET_CANARY_4711@host/", "https://host/?key=SECRET_CANARY_4711"] {
+        let shown = load(None, &[("LLM_URL", url)], &[]).expect("settings").to_toml();
+        assert!(!shown.contains(canary) && shown.contains("# llm_url is set"), "{shown}");
+    }
     let environment = [("LLM_API_KEY", canary), ("LLM_URL", "http://127.0.0.1:1/")];
     let settings = load(None, &environment, &[]).expect("settings");
     assert_eq!(settings.text("LLM_API_KEY"), Some(canary));
@@ -138,9 +156,9 @@ fn a_secret_has_no_flag() {
 
 #[test]
 fn what_is_printed_can_be_read_again() {
-    let all = [("ALPHA_UP", "7.25"), ("LLM_URL", "http://127.0.0.1:1/")];
-    for environment in [&all[..], &all[..1]] {
-        let settings = load(None, environment, &["--seed", "9"]).expect("settings");
+    let all = [("ALPHA_UP", "7."), ("COVERAGE_MIN", ".5"), ("LLM_URL", "http://127.0.0.1:1/")];
+    for environment in [&all[..], &all[..2]] {
+        let settings = load(None, environment, &["--max-replicas", "03"]).expect("settings");
         let again = load(Some(&settings.to_toml()), &[], &[]).expect("settings");
         assert_eq!(again.config().expect("legal"), settings.config().expect("legal"));
     }

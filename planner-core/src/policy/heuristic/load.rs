@@ -142,16 +142,14 @@ pub(super) fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
     let completions_per_s = view.window.traffic.and_then(|traffic| traffic.completions_per_s);
     if let (true, Some(completions_per_s)) = (steady, completions_per_s) {
         let per_replica_per_s = completions_per_s / f64::from(ready.max(1));
-        let hurts_by_load = matches!(
-            view.signal.breach,
-            Some(
-                Breach::Saturation { .. }
-                    | Breach::Queued { .. }
-                    | Breach::Timeouts { .. }
-                    | Breach::Ratio { .. }
-                    | Breach::Deviation { .. }
-            )
-        );
+        let hurts_by_load = match view.signal.breach {
+            Some(Breach::Saturation { .. } | Breach::Queued { .. } | Breach::Timeouts { .. }) => {
+                true
+            }
+            // Beyond a hint it may just be normal.
+            Some(Breach::Ratio { .. } | Breach::Deviation { .. }) => view.is_warm(),
+            Some(Breach::Errors { .. }) | None => false,
+        };
         // Whatever was carried is no more than the capacity; a breach shows that it is no less.
         let kept = if hurts_by_load { CAPACITY_DECAY } else { 1.0 };
         state.throughput_per_s = (state.throughput_per_s * kept).max(per_replica_per_s);
