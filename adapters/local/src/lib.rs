@@ -8,13 +8,13 @@
 //!
 //! ```no_run
 //! use std::sync::Arc;
-//! use std::time::{Duration, Instant};
+//! use std::time::Duration;
 //!
 //! use planner_local::{
 //!     BalancerSettings, ExecutorSettings, LoadBalancer, ProcessExecutor, ReplicaTemplate,
 //!     TrafficSource,
 //! };
-//! use planner_ports::{Executor, TelemetrySource};
+//! use planner_ports::{Executor, TelemetrySource, Timeline};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let listen = "127.0.0.1:8080".parse()?;
@@ -25,7 +25,7 @@
 //! executor.scale_to(2).await?;
 //! let window = Duration::from_secs(5);
 //! let mut traffic =
-//!     TrafficSource::new(balancer.clone(), executor.clone(), Instant::now(), window)?;
+//!     TrafficSource::new(balancer.clone(), executor.clone(), Timeline::begin(), window)?;
 //! println!("{:?}", traffic.next_window().await?);
 //! executor.shutdown(Duration::from_secs(30)).await;
 //! balancer.shutdown(Duration::from_secs(5)).await;

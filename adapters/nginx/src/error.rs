@@ -13,6 +13,12 @@ pub enum NginxError {
         /// What was given.
         file: PathBuf,
     },
+    /// No port for the access log.
+    #[error("log: no loopback port to listen on: {cause}; free some")]
+    Log {
+        /// What the system says.
+        cause: String,
+    },
     /// The upstream's name could be more than a name.
     #[error("upstream: not 1 to 63 of a-z, 0-9 and '_', a letter first; rename it")]
     Name,
@@ -30,7 +36,13 @@ pub enum NginxError {
         /// What the system says.
         cause: String,
     },
-    /// The status address is not for this machine only.
+    /// The window is too short or too long.
+    #[error("window: {window:?} is not from 10 ms to 1 h; choose a few seconds")]
+    Window {
+        /// What was given.
+        window: std::time::Duration,
+    },
+    /// The status address, or that of the log, is not for this machine only.
     #[error("status: {status} is not a loopback address; use 127.0.0.1 with a free port")]
     Status {
         /// What was given.

@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 
 use crate::NginxSettings;
+use crate::log::{FIELDS, FORMAT, OWN};
 
 /// Which membership nginx serves: a hash of everything else in the file. Equal memberships under
 /// equal settings have equal generations.
@@ -72,14 +73,23 @@ fn upstream(
     if settings.proxy_defaults {
         writeln!(body, "proxy_http_version 1.1;\nproxy_set_header Connection \"\";")?;
     }
+    if let Some(log) = settings.log {
+        writeln!(body, "log_format {FORMAT} '{FIELDS}';")?;
+        writeln!(body, "access_log syslog:server={log},tag={FORMAT},nohostname {FORMAT};")?;
+    }
     Ok(())
 }
 
 /// The listener that tells the generation, and refuses what there is no backend for.
 fn status(settings: &NginxSettings, generation: Generation) -> String {
+    let log = match settings.log {
+        Some(log) => format!("syslog:server={log},tag={OWN},nohostname {FORMAT}"),
+        None => String::from("off"),
+    };
     format!(
-        "server {{\n    listen {};\n    access_log off;\n    default_type text/plain;\n    \
+        "server {{\n    listen {};\n    access_log {log};\n    default_type text/plain;\n    \
          location = {PATH} {{\n        return 200 \"{generation}\";\n    }}\n    \
+         location = {COUNTERS} {{\n        access_log off;\n        stub_status;\n    }}\n    \
          location / {{\n        add_header Retry-After {} always;\n        return 503;\n    }}\n}}\n",
         settings.status,
         settings.retry_after.as_secs().max(1),
@@ -88,6 +98,8 @@ fn status(settings: &NginxSettings, generation: Generation) -> String {
 
 /// Where the generation is told.
 pub(crate) const PATH: &str = "/__planner_generation";
+/// Where the requests are counted.
+pub(crate) const COUNTERS: &str = "/__planner_counters";
 
 #[cfg(test)]
 mod tests {
@@ -113,6 +125,7 @@ mod tests {
                  proxy_set_header Connection \"\";\nserver {{\n    listen 127.0.0.1:8099;\n    \
                  access_log off;\n    default_type text/plain;\n    \
                  location = /__planner_generation {{\n        return 200 \"{generation}\";\n    }}\n    \
+                 location = /__planner_counters {{\n        access_log off;\n        stub_status;\n    }}\n    \
                  location / {{\n        add_header Retry-After 5 always;\n        return 503;\n    }}\n}}\n"
             )
         );
@@ -122,6 +135,23 @@ mod tests {
     fn the_balancing_method_stands_before_keepalive() {
         let (text, _) = render(&[at(1)], &settings());
         assert!(text.find("least_conn") < text.find("keepalive"));
+    }
+
+    #[test]
+    fn the_log_goes_to_one_loopback_address_in_one_format() {
+        let mut settings = settings();
+        settings.log = Some(at(5_140));
+        let (text, _) = render(&[at(1)], &settings);
+        assert!(
+            text.contains(
+                "log_format planner '$request_time $status';\n\
+                 access_log syslog:server=127.0.0.1:5140,tag=planner,nohostname planner;\n"
+            ),
+            "{text}"
+        );
+        let own =
+            "    access_log syslog:server=127.0.0.1:5140,tag=planner_own,nohostname planner;\n";
+        assert!(text.contains(own), "{text}");
     }
 
     #[test]

@@ -66,6 +66,10 @@ pub struct NginxSettings {
     /// Whether the file also sets what makes keep-alive to backends effective: HTTP 1.1 and no
     /// `Connection` header, for every location without headers of its own. On by default.
     pub proxy_defaults: bool,
+    /// Where a datagram is sent for every request that is over; none by default. Set by
+    /// [`NginxTraffic::new`](crate::NginxTraffic::new). A location with an access log of its own
+    /// needs the same line once more, and `access_log off` beside the include turns this off too.
+    pub log: Option<SocketAddr>,
     /// What clients are told to wait when there is no backend; 5 s by default.
     pub retry_after: Duration,
     /// Least time between two reloads; 1 s by default.
@@ -92,6 +96,7 @@ impl NginxSettings {
             reload: Reload::Signal { pid_file: pid_file.into() },
             keepalive: 32,
             proxy_defaults: true,
+            log: None,
             retry_after: Duration::from_secs(5),
             interval_min: Duration::from_secs(1),
             deadline: Duration::from_secs(5),
@@ -102,6 +107,9 @@ impl NginxSettings {
     pub(crate) fn check(&self) -> Result<(), NginxError> {
         if !self.status.ip().is_loopback() {
             return Err(NginxError::Status { status: self.status });
+        }
+        if let Some(log) = self.log.filter(|log| !log.ip().is_loopback()) {
+            return Err(NginxError::Status { status: log });
         }
         if self.file.file_name().is_none() {
             return Err(NginxError::File { file: self.file.clone() });

@@ -5,8 +5,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use planner_nginx::NginxRouter;
-use planner_ports::{Router, RouterError};
+use planner_nginx::{NginxRouter, NginxTraffic};
+use planner_ports::{Router, RouterError, TelemetrySource, Timeline};
 use support::{Backend, Nginx, get};
 
 /// Which backends answer `times` fresh requests.
@@ -216,4 +216,76 @@ async fn connections_to_backends_are_kept() {
     }
     let connections = one.connections();
     assert!(connections <= 8, "{connections} connections for 50 requests");
+}
+
+/// A source of windows of half a second and a router that share an nginx.
+async fn measured(nginx: &Nginx) -> (NginxTraffic, NginxRouter) {
+    let mut settings = nginx.settings();
+    let window = Duration::from_millis(500);
+    let timeline = Timeline::begin();
+    let traffic = NginxTraffic::new(&mut settings, timeline, None, window).await.expect("settings");
+    (traffic, NginxRouter::new(settings).expect("settings"))
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn users_are_seen_each_once_with_how_they_fared() {
+    let nginx = Nginx::start().await;
+    let (mut traffic, router) = measured(&nginx).await;
+    let one = Backend::start("one").await;
+    router.route(&[one.address]).await.expect("in effect");
+    let _rates_begin_with_the_second = traffic.next_window().await.expect("a window");
+    for _ in 0..40 {
+        get(nginx.http, "/").await.expect("an answer");
+    }
+    let window = traffic.next_window().await.expect("a window");
+    assert_eq!((window.samples(), window.failures(), window.timeouts()), (40, 0, 0));
+    assert_eq!(window.coverage(), Some(1.0));
+    let p95_ms = window.latencies().expect("latencies").p95().as_millis();
+    assert!(p95_ms < 100.0, "{p95_ms}");
+    let seconds = window.length().as_secs_f64();
+    let rate = window.traffic().expect("traffic").arrivals_per_s();
+    assert!((rate * seconds - 40.0).abs() < 1e-6, "{} arrivals", rate * seconds);
+
+    // Without a backend they are refused, which is a failure and no idleness.
+    router.route(&[]).await.expect("in effect");
+    let _of_the_change = traffic.next_window().await.expect("a window");
+    for _ in 0..10 {
+        let (status, _, _) = get(nginx.http, "/").await.expect("an answer");
+        assert_eq!(status, 503);
+    }
+    let window = traffic.next_window().await.expect("a window");
+    assert_eq!((window.samples(), window.failures()), (10, 10));
+    assert_eq!((window.latencies(), window.coverage()), (None, Some(1.0)));
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn requests_under_way_are_seen_before_they_are_over() {
+    let nginx = Nginx::start().await;
+    let (mut traffic, router) = measured(&nginx).await;
+    let one = Backend::start("one").await;
+    router.route(&[one.address]).await.expect("in effect");
+    let _rates_begin_with_the_second = traffic.next_window().await.expect("a window");
+    let slow: Vec<_> = (0..7).map(|_| tokio::spawn(get(nginx.http, "/slow"))).collect();
+    let seen = traffic.next_window().await.expect("a window");
+    let told = seen.traffic().expect("traffic");
+    assert_eq!((seen.samples(), told.in_flight()), (0, Some(7)));
+    assert_eq!(told.completions_per_s(), Some(0.0));
+    assert!(told.arrivals_per_s() > 0.0);
+    for answer in slow {
+        answer.await.expect("no panic").expect("an answer");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn an_nginx_that_is_gone_gives_no_window_of_zeros() {
+    let mut nginx = Nginx::start().await;
+    let (mut traffic, router) = measured(&nginx).await;
+    router.route(&[]).await.expect("in effect");
+    let _seen = traffic.next_window().await.expect("a window");
+    nginx.stop().await;
+    let error = traffic.next_window().await.expect_err("nobody to ask");
+    assert!(error.to_string().starts_with("nginx gave no telemetry: 127.0.0.1:"), "{error}");
 }

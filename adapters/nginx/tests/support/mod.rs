@@ -29,7 +29,7 @@ impl Nginx {
             .map(|kind| format!("{kind}_temp_path {path}/{kind};\n"));
         let config = format!(
             "daemon off;\nworker_processes 2;\npid {path}/nginx.pid;\nerror_log {path}/error.log;\n\
-             events {{ worker_connections 512; }}\nhttp {{\naccess_log off;\n{}\
+             events {{ worker_connections 512; }}\nhttp {{\naccess_log {path}/access.log;\n{}\
              include {path}/conf.d/*.conf;\nserver {{ listen {http} backlog=511; location / {{ \
              proxy_pass http://app_pool; }} }}\n}}\n",
             temp.concat()
