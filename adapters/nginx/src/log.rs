@@ -2,7 +2,7 @@
 
 /// The name of the log format, and the tag that our datagrams carry.
 pub(crate) const FORMAT: &str = "planner";
-/// The tag of requests to the status listener: nginx counts them too, and they are nobody's traffic.
+/// The tag of requests to the status listener: nginx counts them too, they are nobody's traffic.
 pub(crate) const OWN: &str = "planner_own";
 /// The format: how long the request took in seconds, and its status.
 pub(crate) const FIELDS: &str = "$request_time $status";

@@ -69,7 +69,7 @@ pub(crate) async fn counters(status: SocketAddr) -> Result<Counters, String> {
     parse(&body).ok_or_else(|| format!("{status} tells no counters"))
 }
 
-/// The numbers of `stub_status`: the third of its third line, and reading plus writing of its fourth.
+/// The numbers of `stub_status`: the third of its third line, reading plus writing of its fourth.
 fn parse(body: &str) -> Option<Counters> {
     let mut lines = body.lines().skip(2);
     let requests = lines.next()?.split_ascii_whitespace().nth(2)?.parse().ok()?;

@@ -55,8 +55,8 @@ struct Tally {
 
 impl NginxTraffic {
     /// A source of windows of this length, from 10 ms to 1 h; their times are those of `timeline`,
-    /// their replica counts the `executor`'s. Sets [`NginxSettings::log`] to its own address. Must be
-    /// called within a tokio runtime with time and network enabled.
+    /// their replica counts the `executor`'s. Sets [`NginxSettings::log`] to its own address. Must
+    /// be called within a tokio runtime with time and network enabled.
     ///
     /// # Errors
     ///
@@ -196,14 +196,19 @@ fn window(
 
 #[cfg(test)]
 mod tests {
+    use planner_core::telemetry::WindowBuilder;
+
     use super::*;
     use crate::status::Counters;
 
     fn made(outcomes: &[Outcome], before: Option<Counters>, now: Counters) -> Window {
         let mut tally = Tally::default();
-        outcomes.iter().for_each(|outcome| tally.add(*outcome));
+        for outcome in outcomes {
+            tally.add(*outcome);
+        }
         let at = |seconds| Timestamp::from_origin(Duration::from_secs(seconds));
-        window(1, at(0), at(2), tally, before, now).and_then(|it| it.build()).expect("a window")
+        let builder = window(1, at(0), at(2), tally, before, now);
+        builder.and_then(WindowBuilder::build).expect("a window")
     }
 
     const fn counters(requests: u64, under_way: u32) -> Counters {
