@@ -105,6 +105,33 @@ pub(crate) const COUNTERS: &str = "/__planner_counters";
 mod tests {
     use super::*;
 
+    const EXPECTED: &str = r#"# Written by planner; whatever is changed here is lost. Generation GENERATION.
+upstream app_pool {
+    least_conn;
+    server 127.0.0.1:8081;
+    server 127.0.0.1:8082;
+    keepalive 32;
+}
+proxy_http_version 1.1;
+proxy_set_header Connection "";
+server {
+    listen 127.0.0.1:8099;
+    access_log off;
+    default_type text/plain;
+    location = /__planner_generation {
+        return 200 "GENERATION";
+    }
+    location = /__planner_counters {
+        access_log off;
+        stub_status;
+    }
+    location / {
+        add_header Retry-After 5 always;
+        return 503;
+    }
+}
+"#;
+
     fn settings() -> NginxSettings {
         NginxSettings::new("/n.conf", "/u.conf", "/n.pid", ([127, 0, 0, 1], 8_099).into())
     }
@@ -116,19 +143,7 @@ mod tests {
     #[test]
     fn a_membership_is_written_as_nginx_wants_it() {
         let (text, generation) = render(&[at(8_082), at(8_081), at(8_082)], &settings());
-        assert_eq!(
-            text,
-            format!(
-                "# Written by planner; whatever is changed here is lost. Generation {generation}.\n\
-                 upstream app_pool {{\n    least_conn;\n    server 127.0.0.1:8081;\n    \
-                 server 127.0.0.1:8082;\n    keepalive 32;\n}}\nproxy_http_version 1.1;\n\
-                 proxy_set_header Connection \"\";\nserver {{\n    listen 127.0.0.1:8099;\n    \
-                 access_log off;\n    default_type text/plain;\n    \
-                 location = /__planner_generation {{\n        return 200 \"{generation}\";\n    }}\n    \
-                 location = /__planner_counters {{\n        access_log off;\n        stub_status;\n    }}\n    \
-                 location / {{\n        add_header Retry-After 5 always;\n        return 503;\n    }}\n}}\n"
-            )
-        );
+        assert_eq!(text, EXPECTED.replace("GENERATION", &generation.to_string()));
     }
 
     #[test]
