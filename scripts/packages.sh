@@ -37,20 +37,32 @@ install_packages() {
 apt_install() {
     # Package lists may be old; what is there may do.
     apt-get update -qq || printf 'apt-get update failed; going on with the lists at hand\n'
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
+        apt-get install -y -qq --no-install-recommends "$@" >/dev/null || return 1
+    # A package enables its service for the next boot; it was not there before, so nobody wants it.
+    if command -v deb-systemd-helper >/dev/null; then
+        local package
+        for package in "$@"; do
+            deb-systemd-helper disable "$package.service" >/dev/null 2>&1 || true
+        done
+    fi
 }
 
 # without_services COMMAND...: while it runs, no package may start a service. A policy that is there
-# already is somebody's, and stays.
-without_services() {
-    local policy=/usr/sbin/policy-rc.d code
-    if [ -e "$policy" ]; then
+# already is somebody's, and stays; one of ours that was left behind goes. A subshell, so that its
+# traps are its own.
+without_services() (
+    policy=/usr/sbin/policy-rc.d
+    ours="# of planner's scripts/test"
+    if { [ -e "$policy" ] || [ -L "$policy" ]; } && ! grep -qF "$ours" "$policy" 2>/dev/null; then
         "$@"
-        return
+        exit
     fi
-    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 130' INT TERM HUP
+    { printf '#!/bin/sh\n%s\nexit 101\n' "$ours" >"$policy" && chmod 755 "$policy"; } || {
+        printf '%s cannot be written, so nothing is installed\n' "$policy"
+        exit 1
+    }
     "$@"
-    code=$?
-    rm -f "$policy"
-    return "$code"
-}
+)

@@ -28,6 +28,16 @@ pub enum NginxError {
         /// Which setting.
         setting: &'static str,
     },
+    /// A span that is too long.
+    #[error("{setting}: {value:?} is longer than {max:?}; choose a shorter time")]
+    Span {
+        /// Which setting.
+        setting: &'static str,
+        /// What was given.
+        value: std::time::Duration,
+        /// The longest one.
+        max: std::time::Duration,
+    },
     /// The include file cannot be read or written.
     #[error("file: {} cannot be kept: {cause}; give a folder that is ours to write", file.display())]
     Unwritable {

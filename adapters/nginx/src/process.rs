@@ -5,12 +5,14 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::AsyncReadExt as _;
-use tokio::process::Command;
+use tokio::process::{ChildStderr, Command};
 
 /// Most bytes kept of what a command complains about.
 const COMPLAINT_BYTES_MAX: u64 = 2_048;
+/// How long a command that has ended is listened to.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Runs a command to its end; what it complained about when it fails or takes too long. It inherits
 /// the search path and nothing else of the environment.
@@ -31,23 +33,33 @@ pub(crate) async fn run(command: &[String], deadline: Duration) -> Result<(), St
         command.env("PATH", path);
     }
     let mut child = command.spawn().map_err(|error| format!("{program}: {error}"))?;
-    let complaint = child.stderr.take();
-    let ended = async {
-        let mut text = Vec::new();
-        if let Some(mut pipe) = complaint {
-            let mut limited = (&mut pipe).take(COMPLAINT_BYTES_MAX);
-            let _as_far_as_it_can_be_read = limited.read_to_end(&mut text).await;
-            // What is beyond is read too, or a program that says much would wait for ever.
-            let _nobody_needs_it = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let complaint = child.stderr.take().map(|pipe| tokio::spawn(listen(pipe)));
+    let Ok(status) = tokio::time::timeout(deadline, child.wait()).await else {
+        if let Some(group) = group {
+            let _it_may_have_ended_just_now = kill_process_group(group, Signal::KILL);
         }
-        (child.wait().await, text)
+        return Err(format!("{program} has not ended after {deadline:?}"));
     };
-    match tokio::time::timeout(deadline, ended).await {
-        Err(_) => Err(format!("{program} has not ended after {deadline:?}")),
-        Ok((Ok(status), _)) if status.success() => Ok(()),
-        Ok((Ok(status), text)) => Err(format!("{program}: {status}: {}", one_line(&text))),
-        Ok((Err(error), _)) => Err(format!("{program}: {error}")),
+    let status = status.map_err(|error| format!("{program}: {error}"))?;
+    if status.success() {
+        return Ok(());
     }
+    // Whatever it started may hold the pipe open; its own complaint is there by now.
+    let heard = match complaint {
+        Some(complaint) => tokio::time::timeout(GRACE, complaint).await.ok().and_then(Result::ok),
+        None => None,
+    };
+    Err(format!("{program}: {status}: {}", one_line(&heard.unwrap_or_default())))
+}
+
+/// Reads what a command complains about, and drops what is too much, so that it never waits.
+async fn listen(mut pipe: ChildStderr) -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut limited = (&mut pipe).take(COMPLAINT_BYTES_MAX);
+    let _as_far_as_it_can_be_read = limited.read_to_end(&mut text).await;
+    let _nobody_needs_it = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
+    text
 }
 
 /// Text of another program on one line, without control characters.
@@ -79,11 +91,25 @@ fn master(pid_file: &Path) -> Result<Pid, String> {
     Err(told(&format_args!("process {number} is not nginx")))
 }
 
-/// The numbers of nginx's present workers; `None` where they cannot be known.
-pub(crate) fn workers(pid_file: &Path) -> Option<BTreeSet<i32>> {
+/// nginx's workers.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    pub(crate) numbers: BTreeSet<i32>,
+    /// One of them takes no new requests, and finishes those that it has.
+    pub(crate) are_finishing: bool,
+}
+
+/// nginx's present workers; `None` where they cannot be known.
+pub(crate) fn workers(pid_file: &Path) -> Option<Workers> {
     let pid = master(pid_file).ok()?.as_raw_nonzero();
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-    Some(children.split_whitespace().filter_map(|number| number.parse().ok()).collect())
+    let numbers: BTreeSet<i32> =
+        children.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    let are_finishing = numbers.iter().any(|number| {
+        let title = std::fs::read_to_string(format!("/proc/{number}/cmdline"));
+        title.is_ok_and(|title| title.contains("is shutting down"))
+    });
+    Some(Workers { numbers, are_finishing })
 }
 
 #[cfg(test)]
@@ -104,11 +130,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_complains_without_end_is_told_in_one_line() {
-        let script = String::from("yes 'a b' | head -c 1000000 >&2; exit 3");
-        let command = [String::from("sh"), String::from("-c"), script];
+        let script = "yes 'a b' | head -c 1000000 >&2; exit 3";
+        let command = ["sh", "-c", script].map(String::from);
         let error = run(&command, Duration::from_secs(10)).await.expect_err("it failed");
         assert!(error.starts_with("sh: exit status: 3: a b a b"), "{error}");
         assert!(error.len() < 2_200 && !error.contains('\n'));
+    }
+
+    #[tokio::test]
+    async fn a_command_that_leaves_something_behind_has_ended_when_it_has() {
+        let command = ["sh", "-c", "sleep 5 & exit 0"].map(String::from);
+        let began = std::time::Instant::now();
+        assert_eq!(run(&command, Duration::from_secs(4)).await, Ok(()));
+        assert!(began.elapsed() < Duration::from_secs(3));
     }
 
     #[tokio::test]
@@ -131,7 +165,7 @@ mod tests {
         ] {
             std::fs::write(&file, text).expect("written");
             assert_eq!(hang_up(&file), Err(format!("{}: {why}", file.display())));
-            assert_eq!(workers(&file), None);
+            assert!(workers(&file).is_none());
         }
     }
 }

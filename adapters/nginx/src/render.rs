@@ -159,7 +159,7 @@ server {
         let (text, _) = render(&[at(1)], &settings);
         assert!(
             text.contains(
-                "log_format planner '$request_time $status';\n\
+                "log_format planner '$request_time $status $upstream_response_time';\n\
                  access_log syslog:server=127.0.0.1:5140,tag=planner,nohostname planner;\n"
             ),
             "{text}"

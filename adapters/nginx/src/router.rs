@@ -11,23 +11,28 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::render::{Generation, render};
+use crate::render::render;
 use crate::upstream_file::UpstreamFile;
 use crate::{NginxError, NginxSettings, Reload, process, status};
 
-/// First wait before a membership that failed is tried again; doubles up to [`RETRY_WAIT_MAX`].
-const RETRY_WAIT: Duration = Duration::from_millis(500);
+/// First wait before a reload that failed is tried again; doubles up to [`RETRY_WAIT_MAX`].
+const RETRY_WAIT: Duration = Duration::from_millis(250);
 /// Longest wait before it is tried again.
-const RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How often it is looked whether old workers are gone.
 const DRAIN_PAUSE: Duration = Duration::from_millis(50);
+/// Longest time that anybody waits for a drain.
+const DRAIN_MAX: Duration = Duration::from_secs(86_400);
+/// How long it is looked whether a membership is served already, before nginx is reloaded for it.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// nginx's membership of one upstream.
 ///
 /// A change counts as made when fresh connections find it. Changes that come faster than
 /// [`NginxSettings::interval_min`] are made together, the newest wins; each caller waits until its
-/// own or a newer one is in effect. What failed is tried again with growing waits until a newer
-/// membership replaces it.
+/// own or a newer one is in effect. What nginx refuses is refused at once; a reload that fails is
+/// tried again with growing waits for [`NginxSettings::patience`]. After an error the last good
+/// file is in place again and nothing goes on behind the caller's back: route again.
 #[derive(Debug)]
 pub struct NginxRouter {
     orders: watch::Sender<Order>,
@@ -58,20 +63,17 @@ struct Progress {
 
 impl NginxRouter {
     /// A router. Where the include file is not there yet it is written without a backend, so that
-    /// nginx can start; nothing else happens before the first membership. Must be called within a
-    /// tokio runtime with time and network enabled.
+    /// nginx can start; one that a crash left unproven is replaced by the last good one. Nothing
+    /// else happens before the first membership. Must be called within a tokio runtime with time
+    /// and network enabled.
     ///
     /// # Errors
     ///
     /// [`NginxError`] for settings that cannot work, or a file that cannot be written.
     pub fn new(settings: NginxSettings) -> Result<Self, NginxError> {
         settings.check()?;
-        let file = UpstreamFile::new(settings.file.clone());
-        let first = match file.read() {
-            Ok(None) => file.replace(render(&[], &settings).0.as_bytes()),
-            other => other.map(drop),
-        };
-        first.map_err(|error| NginxError::Unwritable {
+        let file = UpstreamFile::open(settings.file.clone(), render(&[], &settings).0.as_bytes());
+        let file = file.map_err(|error| NginxError::Unwritable {
             file: settings.file.clone(),
             cause: error.to_string(),
         })?;
@@ -79,13 +81,8 @@ impl NginxRouter {
         let (report, progress) = watch::channel(Progress::default());
         let old_workers = Arc::default();
         let reload = settings.reload.clone();
-        let worker = Worker {
-            file,
-            settings,
-            old_workers: Arc::clone(&old_workers),
-            in_effect: None,
-            report,
-        };
+        let old = Arc::clone(&old_workers);
+        let worker = Worker { file, settings, old_workers: old, report };
         let task = tokio::spawn(worker.run(order));
         Ok(Self { orders, progress, old_workers, reload, task })
     }
@@ -105,6 +102,10 @@ impl Drop for NginxRouter {
 #[async_trait]
 impl Router for NginxRouter {
     async fn route(&self, backends: &[SocketAddr]) -> Result<(), RouterError> {
+        if let Some(strange) = backends.iter().find(|backend| !is_backend(backend)) {
+            let cause = format!("{strange} is no address of a backend; leave it out");
+            return Err(RouterError::Refused { cause });
+        }
         let mut progress = self.progress.clone();
         let mut number = 0;
         self.orders.send_modify(|order| {
@@ -124,18 +125,22 @@ impl Router for NginxRouter {
         }
     }
 
-    /// Idle means: every worker that was there before the last reload is gone, whatever backend it
-    /// talked to. Never true for an nginx whose processes cannot be seen from here.
+    /// Idle means: every worker that was there before the last reload is gone, and none is
+    /// finishing its requests, whatever backend it talks to. Never true before a first membership
+    /// is in effect, nor for an nginx whose processes cannot be seen from here.
     async fn drained(&self, _backend: SocketAddr, deadline: Duration) -> Result<bool, RouterError> {
-        let end = Instant::now() + deadline;
-        let Reload::Signal { pid_file } = &self.reload else {
-            sleep_until(end).await;
-            return Ok(false);
-        };
+        let end = Instant::now() + deadline.min(DRAIN_MAX);
+        let mut idle_looks = 0;
         loop {
-            if let Some(present) = process::workers(pid_file) {
+            if let Reload::Signal { pid_file } = &self.reload
+                && let Some(present) = process::workers(pid_file)
+                && self.progress.borrow().made > 0
+            {
                 let old = self.old_workers.lock().unwrap_or_else(PoisonError::into_inner);
-                if old.is_disjoint(&present) {
+                let idle = !present.are_finishing && old.is_disjoint(&present.numbers);
+                // A list of processes that is read while one ends may leave another out.
+                idle_looks = if idle { idle_looks + 1 } else { 0 };
+                if idle_looks >= 2 {
                     return Ok(true);
                 }
             }
@@ -147,89 +152,99 @@ impl Router for NginxRouter {
     }
 }
 
+/// Whether nginx can pass requests to this address.
+const fn is_backend(address: &SocketAddr) -> bool {
+    // nginx knows no scope of an IPv6 address.
+    let scoped = matches!(address, SocketAddr::V6(address) if address.scope_id() != 0);
+    !address.ip().is_unspecified() && address.port() != 0 && !scoped
+}
+
 /// The task's own.
 struct Worker {
     settings: NginxSettings,
     file: UpstreamFile,
     old_workers: Arc<Mutex<BTreeSet<i32>>>,
-    /// What fresh connections found last.
-    in_effect: Option<Generation>,
     report: watch::Sender<Progress>,
 }
 
 impl Worker {
     async fn run(mut self, mut orders: watch::Receiver<Order>) {
         let mut next_reload = Instant::now();
-        let mut retry: Option<Duration> = None;
-        loop {
-            let newer = match retry {
-                None => orders.changed().await.is_ok(),
-                Some(wait) => tokio::select! {
-                    changed = orders.changed() => changed.is_ok(),
-                    () = sleep(wait) => true,
-                },
-            };
-            if !newer {
-                return;
-            }
+        while orders.changed().await.is_ok() {
             sleep_until(next_reload).await;
             let order = orders.borrow_and_update().clone();
             let reloads = self.report.borrow().reloads;
-            match self.make(&order.backends).await {
-                Ok(()) => {
-                    retry = None;
-                    self.report.send_modify(|progress| progress.made = order.number);
-                }
-                Err(error) => {
-                    let wait = retry.map_or(RETRY_WAIT, |wait| (wait * 2).min(RETRY_WAIT_MAX));
-                    retry = Some(wait);
-                    self.report.send_modify(|it| it.failed = Some((order.number, error)));
-                }
+            let made = self.make_with_patience(&order.backends, &orders).await;
+            if made.is_err() {
+                self.file.restore();
             }
+            self.report.send_modify(|progress| match made {
+                Ok(()) => progress.made = order.number,
+                Err(error) => progress.failed = Some((order.number, error)),
+            });
             if self.report.borrow().reloads > reloads {
                 next_reload = Instant::now() + self.settings.interval_min;
             }
         }
     }
 
-    /// Makes a membership effective, or leaves the one before in effect.
+    /// Tries for a while, unless nginx refuses the file or a newer order has come.
+    async fn make_with_patience(
+        &mut self,
+        backends: &[SocketAddr],
+        orders: &watch::Receiver<Order>,
+    ) -> Result<(), RouterError> {
+        let end = Instant::now() + self.settings.patience;
+        let mut wait = RETRY_WAIT;
+        loop {
+            let error = match self.make(backends).await {
+                Err(error @ RouterError::Unavailable { .. }) => error,
+                settled => return settled,
+            };
+            let newer = orders.has_changed().unwrap_or(true);
+            if newer || Instant::now() + wait > end {
+                return Err(error);
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(RETRY_WAIT_MAX);
+        }
+    }
+
+    /// Makes a membership effective, once.
     async fn make(&mut self, backends: &[SocketAddr]) -> Result<(), RouterError> {
         let unavailable = |cause: String| RouterError::Unavailable { cause };
-        let (text, generation) = render(backends, &self.settings);
         let written = |error: std::io::Error| {
             unavailable(format!("{}: {error}", self.settings.file.display()))
         };
-        let before = self.file.read().map_err(written)?;
-        let stands = before.as_deref() == Some(text.as_bytes());
-        if stands && self.in_effect == Some(generation) {
-            return Ok(());
+        let (text, generation) = render(backends, &self.settings);
+        let (status, deadline) = (self.settings.status, self.settings.deadline);
+        // It may be served already: nothing has changed, or a slow reload has come through.
+        if self.file.is(text.as_bytes()) && status::verify(status, generation, LOOK).await.is_ok() {
+            return self.file.prove().map_err(written);
         }
-        if !stands {
-            self.file.replace(text.as_bytes()).map_err(written)?;
-        }
-        let deadline = self.settings.deadline;
-        if let Err(mut cause) = process::run(&self.settings.validate, deadline).await {
-            if let Err(error) = self.file.restore(before.as_deref()) {
-                cause = format!("{cause}; and the file before could not be put back: {error}");
-            }
-            return Err(RouterError::Refused { cause });
-        }
+        self.file.replace(text.as_bytes()).map_err(written)?;
+        process::run(&self.settings.validate, deadline)
+            .await
+            .map_err(|cause| RouterError::Refused { cause })?;
         self.reload().await.map_err(unavailable)?;
-        status::verify(self.settings.status, generation, deadline).await.map_err(unavailable)?;
-        self.in_effect = Some(generation);
-        Ok(())
+        status::verify(status, generation, deadline).await.map_err(unavailable)?;
+        self.file.prove().map_err(|error| RouterError::Unavailable {
+            cause: format!("the last good file: {error}"),
+        })
     }
 
-    async fn reload(&mut self) -> Result<(), String> {
-        // Whatever happens from here on, nginx may serve something else.
-        self.in_effect = None;
+    async fn reload(&self) -> Result<(), String> {
         match &self.settings.reload {
             Reload::Command(command) => process::run(command, self.settings.deadline).await?,
             Reload::Signal { pid_file } => {
-                let before = process::workers(pid_file).unwrap_or_default();
-                let mut old = self.old_workers.lock().unwrap_or_else(PoisonError::into_inner);
-                old.retain(|worker| before.contains(worker));
-                old.extend(before);
+                let present = process::workers(pid_file);
+                {
+                    let mut old = self.old_workers.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(present) = present {
+                        old.retain(|worker| present.numbers.contains(worker));
+                        old.extend(present.numbers);
+                    }
+                }
                 process::hang_up(pid_file)?;
             }
         }

@@ -72,10 +72,14 @@ pub struct NginxSettings {
     pub log: Option<SocketAddr>,
     /// What clients are told to wait when there is no backend; 5 s by default.
     pub retry_after: Duration,
-    /// Least time between two reloads; 1 s by default.
+    /// Least time between two reloads, up to an hour; 1 s by default.
     pub interval_min: Duration,
-    /// Longest time that validating and reloading may take, each; 5 s by default.
+    /// Longest time that validating, reloading and verifying may take, each, up to 5 minutes; 5 s
+    /// by default.
     pub deadline: Duration,
+    /// How long a reload that fails is tried again before the caller is told, up to an hour; 5 s by
+    /// default.
+    pub patience: Duration,
 }
 
 impl NginxSettings {
@@ -100,6 +104,7 @@ impl NginxSettings {
             retry_after: Duration::from_secs(5),
             interval_min: Duration::from_secs(1),
             deadline: Duration::from_secs(5),
+            patience: Duration::from_secs(5),
         }
     }
 
@@ -110,6 +115,15 @@ impl NginxSettings {
         }
         if let Some(log) = self.log.filter(|log| !log.ip().is_loopback()) {
             return Err(NginxError::Status { status: log });
+        }
+        for (setting, value, max) in [
+            ("deadline", self.deadline, Duration::from_secs(300)),
+            ("interval_min", self.interval_min, Duration::from_secs(3_600)),
+            ("patience", self.patience, Duration::from_secs(3_600)),
+        ] {
+            if value > max {
+                return Err(NginxError::Span { setting, value, max });
+            }
         }
         if self.file.file_name().is_none() {
             return Err(NginxError::File { file: self.file.clone() });
@@ -139,6 +153,20 @@ mod tests {
             NginxError::Name.to_string(),
             "upstream: not 1 to 63 of a-z, 0-9 and '_', a letter first; rename it"
         );
+    }
+
+    #[test]
+    fn a_span_without_end_is_refused() {
+        let mut settings =
+            NginxSettings::new("/n.conf", "/u.conf", "/n.pid", ([127, 0, 0, 1], 8_099).into());
+        settings.deadline = Duration::from_secs(301);
+        assert_eq!(
+            settings.check().expect_err("too long").to_string(),
+            "deadline: 301s is longer than 300s; choose a shorter time"
+        );
+        settings.deadline = Duration::from_secs(5);
+        settings.patience = Duration::MAX;
+        assert!(settings.check().is_err());
     }
 
     #[test]

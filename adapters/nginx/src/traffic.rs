@@ -182,12 +182,14 @@ fn window(
     let own = u64::from(tally.own) + 1;
     let arrivals = (now.requests - before.requests).saturating_sub(own);
     let ended = (arrivals + u64::from(before.under_way)).saturating_sub(now.under_way.into());
+    // Who gave up was not answered: a service that lets its users wait does not carry them.
+    let answered = ended.saturating_sub(tally.abandoned.into());
     let kept = tally.told().saturating_sub(tally.not_kept);
     let coverage = if ended == 0 { 1.0 } else { (f64::from(kept) / ended as f64).min(1.0) };
     let seconds = end.saturating_since(start).as_secs_f64();
     if seconds > 0.0 {
         let traffic = Traffic::arriving(arrivals as f64 / seconds)?
-            .with_completions(ended as f64 / seconds)?
+            .with_completions(answered as f64 / seconds)?
             .with_in_flight(now.under_way);
         builder = builder.traffic(traffic);
     }
@@ -221,6 +223,8 @@ mod tests {
             [Outcome::Success(20.0), Outcome::Timeout, Outcome::Failure, Outcome::Abandoned];
         let window = made(&outcomes, Some(counters(100, 0)), counters(105, 0));
         assert_eq!((window.samples(), window.timeouts(), window.failures()), (3, 1, 1));
+        let traffic = window.traffic().expect("traffic");
+        assert_eq!((traffic.arrivals_per_s(), traffic.completions_per_s()), (2.0, Some(1.5)));
         assert_eq!(window.coverage(), Some(1.0));
         assert_eq!(window.latencies().expect("one").p95().as_millis(), 20.0);
     }

@@ -56,7 +56,7 @@ async fn without_a_backend_requests_are_told_to_come_again() {
 
 #[tokio::test]
 #[ignore = "needs nginx"]
-async fn what_nginx_refuses_leaves_the_last_good_one_and_is_tried_again() {
+async fn what_nginx_refuses_leaves_the_last_good_one() {
     let nginx = Nginx::start().await;
     let router = NginxRouter::new(nginx.settings()).expect("settings");
     let (one, two) = (Backend::start("one").await, Backend::start("two").await);
@@ -71,11 +71,47 @@ async fn what_nginx_refuses_leaves_the_last_good_one_and_is_tried_again() {
     assert_eq!(std::fs::read(&nginx.settings().file).expect("the file"), good);
     assert_eq!(answering(&nginx, 10).await, ["one"]);
 
+    // Nothing goes on behind the caller's back; asked again, it is made.
     std::fs::remove_file(&other).expect("it was there");
-    let end = Instant::now() + Duration::from_secs(10);
-    while answering(&nginx, 10).await != ["two"] {
-        assert!(Instant::now() < end, "it was not tried again");
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(answering(&nginx, 10).await, ["one"]);
+    router.route(&[two.address]).await.expect("in effect");
+    assert_eq!(answering(&nginx, 10).await, ["two"]);
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn a_router_that_ends_in_the_middle_of_a_change_leaves_the_last_good_one() {
+    let nginx = Nginx::start().await;
+    let one = Backend::start("one").await;
+    let router = NginxRouter::new(nginx.settings()).expect("settings");
+    router.route(&[one.address]).await.expect("in effect");
+    drop(router);
+    let good = std::fs::read(&nginx.settings().file).expect("the file");
+    let mut settings = nginx.settings();
+    settings.validate = vec![String::from("sleep"), String::from("60")];
+    let router = NginxRouter::new(settings).expect("settings");
+    let _given_up = tokio::time::timeout(Duration::from_millis(300), router.route(&[])).await;
+    assert_ne!(std::fs::read(&nginx.settings().file).expect("the file"), good);
+    drop(router);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(std::fs::read(&nginx.settings().file).expect("the file"), good);
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn an_address_that_nginx_cannot_take_is_refused_by_name() {
+    let nginx = Nginx::start().await;
+    let router = NginxRouter::new(nginx.settings()).expect("settings");
+    for strange in ["127.0.0.1:0", "0.0.0.0:80", "[fe80::1%3]:80"] {
+        let address = strange.parse().expect("an address");
+        let error = router.route(&[address]).await.expect_err("refused").to_string();
+        assert!(error.contains(&format!("{strange} is no address of a backend")), "{error}");
     }
+    assert_eq!(router.reloads(), 0);
+    // Nothing was ever in effect, so nothing can be said of what is under way.
+    let unknown = router.drained("127.0.0.1:1".parse().expect("one"), Duration::ZERO).await;
+    assert_eq!(unknown, Ok(false));
 }
 
 #[tokio::test]
@@ -109,6 +145,7 @@ async fn a_hundred_changes_in_a_second_are_at_most_two_reloads() {
     let router = std::sync::Arc::new(NginxRouter::new(settings).expect("settings"));
     let one = Backend::start("one").await;
     let mut changes = tokio::task::JoinSet::new();
+    let began = Instant::now();
     for index in 0..100_u16 {
         let mut backends = vec![one.address];
         if index < 99 {
@@ -116,12 +153,14 @@ async fn a_hundred_changes_in_a_second_are_at_most_two_reloads() {
         }
         let router = std::sync::Arc::clone(&router);
         changes.spawn(async move { router.route(&backends).await });
-        tokio::time::sleep(Duration::from_millis(9)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     while let Some(change) = changes.join_next().await {
         change.expect("no panic").expect("in effect, or a newer one is");
     }
-    assert!(router.reloads() <= 2, "{} reloads", router.reloads());
+    // A second apart, however long this machine took for the changes.
+    let most = 1 + began.elapsed().as_secs();
+    assert!(router.reloads() <= most.max(2), "{} reloads", router.reloads());
     assert_eq!(answering(&nginx, 10).await, ["one"], "the newest one is in effect");
 }
 
@@ -138,8 +177,9 @@ async fn a_backend_is_drained_when_its_last_request_is_answered_and_no_sooner() 
     let early = router.drained(one.address, Duration::from_millis(200)).await;
     assert_eq!(early, Ok(false), "a request is under way");
     assert_eq!(router.drained(one.address, Duration::from_secs(10)).await, Ok(true));
-    assert!(slow.is_finished(), "it was called idle before the answer");
-    let (status, body, _) = slow.await.expect("no panic").expect("an answer");
+    let answer = tokio::time::timeout(Duration::from_millis(200), slow).await;
+    let answer = answer.expect("it was called idle before the answer").expect("no panic");
+    let (status, body, _) = answer.expect("an answer");
     assert_eq!((status, body.as_str()), (200, "one"));
 }
 
@@ -147,17 +187,27 @@ async fn a_backend_is_drained_when_its_last_request_is_answered_and_no_sooner() 
 #[ignore = "needs nginx"]
 async fn an_nginx_that_is_gone_is_told_and_found_again() {
     let mut nginx = Nginx::start().await;
-    let router = NginxRouter::new(nginx.settings()).expect("settings");
+    let mut settings = nginx.settings();
+    settings.patience = Duration::from_secs(1);
+    let router = NginxRouter::new(settings).expect("settings");
     let one = Backend::start("one").await;
+    let first = std::fs::read(&nginx.settings().file).expect("the file");
     nginx.stop().await;
     let error = router.route(&[one.address]).await.expect_err("it is gone");
     assert!(matches!(error, RouterError::Unavailable { .. }), "{error}");
-    nginx.run().await;
-    let end = Instant::now() + Duration::from_secs(10);
-    while router.reloads() == 0 || answering(&nginx, 10).await != ["one"] {
-        assert!(Instant::now() < end, "it was not tried again");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    assert_eq!(std::fs::read(&nginx.settings().file).expect("the file"), first);
+
+    // One that comes back in time is found without asking again.
+    let mut settings = nginx.settings();
+    settings.patience = Duration::from_secs(20);
+    let router = NginxRouter::new(settings).expect("settings");
+    let backends = [one.address];
+    let (routed, ()) = tokio::join!(router.route(&backends), async {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        nginx.run().await;
+    });
+    routed.expect("in effect");
+    assert_eq!(answering(&nginx, 10).await, ["one"]);
 }
 
 #[tokio::test]
@@ -268,11 +318,13 @@ async fn requests_under_way_are_seen_before_they_are_over() {
     router.route(&[one.address]).await.expect("in effect");
     let _rates_begin_with_the_second = traffic.next_window().await.expect("a window");
     let slow: Vec<_> = (0..7).map(|_| tokio::spawn(get(nginx.http, "/slow"))).collect();
-    let seen = traffic.next_window().await.expect("a window");
-    let told = seen.traffic().expect("traffic");
-    assert_eq!((seen.samples(), told.in_flight()), (0, Some(7)));
-    assert_eq!(told.completions_per_s(), Some(0.0));
-    assert!(told.arrivals_per_s() > 0.0);
+    // All seven are sent before a second window is over.
+    let (first, second) = (traffic.next_window().await, traffic.next_window().await);
+    let seen = [first.expect("a window"), second.expect("a window")];
+    let told = seen.each_ref().map(|window| window.traffic().expect("traffic"));
+    assert_eq!(told[1].in_flight(), Some(7), "{seen:?}");
+    assert!(seen.iter().all(|window| window.samples() == 0), "{seen:?}");
+    assert!(told[0].arrivals_per_s() > 0.0, "{seen:?}");
     for answer in slow {
         answer.await.expect("no panic").expect("an answer");
     }

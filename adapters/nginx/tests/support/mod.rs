@@ -97,7 +97,13 @@ impl Drop for Nginx {
     fn drop(&mut self) {
         // A killed master would leave its workers behind.
         self.signal("-TERM");
-        std::thread::sleep(Duration::from_millis(200));
+        let Some(process) = &mut self.process else { return };
+        for _ in 0..100 {
+            if !matches!(process.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
