@@ -40,10 +40,10 @@ apt_install() {
     DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
         apt-get install -y -qq --no-install-recommends "$@" >/dev/null || return 1
     # A package enables its service for the next boot; it was not there before, so nobody wants it.
-    if command -v deb-systemd-helper >/dev/null; then
+    if command -v systemctl >/dev/null; then
         local package
         for package in "$@"; do
-            deb-systemd-helper disable "$package.service" >/dev/null 2>&1 || true
+            systemctl --quiet disable "$package.service" >/dev/null 2>&1 || true
         done
     fi
 }
