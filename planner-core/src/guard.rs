@@ -81,15 +81,12 @@ fn vanished(view: &View<'_>) -> u32 {
 
 /// Doubt never scales in, and scales out to no less than may be there.
 fn doubt(view: &View<'_>, _: &GuardState, wanted: u32) -> Bound {
-    match view.quality {
-        Quality::Doubtful(doubt) if wanted > view.current => {
-            Some((wanted.max(vanished(view)), Constraint::Doubt(doubt)))
-        }
-        Quality::Doubtful(doubt) if wanted < view.current && on(Switch::Doubt) => {
-            Some((view.current, Constraint::Doubt(doubt)))
-        }
-        _ => None,
+    let Quality::Doubtful(doubt) = view.quality else { return None };
+    if wanted < view.current && on(Switch::Doubt) {
+        return Some((view.current, Constraint::Doubt(doubt)));
     }
+    let scales_out = wanted > view.current;
+    scales_out.then(|| (wanted.max(vanished(view)), Constraint::Doubt(doubt)))
 }
 
 /// Nothing is scaled in while it hurts, or before it is known what normal is.
