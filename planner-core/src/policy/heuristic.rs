@@ -509,4 +509,16 @@ mod tests {
         scene.window = crate::testing::window(10, 50.1, 3);
         assert!(scene.view().strays_certainly());
     }
+
+    #[test]
+    fn an_experiment_whose_count_is_back_already_is_not_undone() {
+        let mut state = HeuristicState::default();
+        Heuristic.learn(&Scene::calm(10, 4).view(), 3, &mut state);
+        let mut strays = Scene::calm(11, 4);
+        strays.window = crate::testing::window(11, 70.0, 4);
+        strays.signal.near = false;
+        let proposal = propose(&strays, &state);
+        assert_eq!(proposal.preferred, 4);
+        assert!(!proposal.reasons.contains(&Reason::Undo { to: 4 }), "{:?}", proposal.reasons);
+    }
 }
