@@ -3,12 +3,12 @@
 # Why something is missing after all.
 not_installed=
 
-# install_packages PROGRAM...: the package of each program that is missing; both have the same name.
+# install_packages PROGRAM...: the package of each program that is missing.
 # Says what it installs, asks once on a terminal, and keeps packages from starting services.
 install_packages() {
     local missing=() program
     for program in "$@"; do
-        command -v "$program" >/dev/null || missing+=("$program")
+        command -v "$program" >/dev/null || missing+=("$(package_of "$program")")
     done
     [ "${#missing[@]}" -gt 0 ] || return 0
     say "installing with apt-get, without starting any service: ${missing[*]}"
@@ -34,6 +34,14 @@ install_packages() {
     without_services apt_install "${missing[@]}" || not_installed="apt-get failed"
 }
 
+# package_of PROGRAM: most packages have their program's name.
+package_of() {
+    case "$1" in
+    dockerd) printf docker.io ;;
+    *) printf '%s' "$1" ;;
+    esac
+}
+
 apt_install() {
     # Package lists may be old; what is there may do.
     apt-get update -qq || printf 'apt-get update failed; going on with the lists at hand\n'
@@ -41,9 +49,14 @@ apt_install() {
         apt-get install -y -qq --no-install-recommends "$@" >/dev/null || return 1
     # A package enables its service for the next boot; it was not there before, so nobody wants it.
     if command -v systemctl >/dev/null; then
-        local package
+        local package service
         for package in "$@"; do
-            systemctl --quiet disable "$package.service" >/dev/null 2>&1 || true
+            case "$package" in
+            docker.io) service="docker.service docker.socket containerd.service" ;;
+            *) service=$package.service ;;
+            esac
+            # shellcheck disable=SC2086 # several names
+            systemctl --quiet disable $service >/dev/null 2>&1 || true
         done
     fi
 }

@@ -1,6 +1,7 @@
 //! Carrying a target out.
 
 use async_trait::async_trait;
+use planner_core::Decision;
 
 /// Makes a number of replicas true.
 ///
@@ -9,9 +10,17 @@ use async_trait::async_trait;
 /// - takes a replica out of traffic and lets it finish before it stops it,
 /// - never touches what it did not start, and
 /// - keeps reconciling in the background until the target is met: a replica that dies is replaced.
-#[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Executor: Send + Sync {
+    /// Carries a decision out that has a target. One that hands targets on, to a process or an
+    /// engine elsewhere, may pass on the argument too; for everybody else a target is enough.
+    async fn carry_out(&self, decision: &Decision) -> Result<(), ExecutorError> {
+        match decision.target() {
+            Some(replicas) => self.scale_to(replicas).await,
+            None => Ok(()),
+        }
+    }
+
     /// Makes `replicas` the desired state. Returns when the target is accepted, not when it is
     /// met: [`Executor::counts`] tells how far it is.
     async fn scale_to(&self, replicas: u32) -> Result<(), ExecutorError>;
@@ -55,4 +64,16 @@ pub enum ExecutorError {
         /// What went wrong.
         cause: String,
     },
+}
+
+#[cfg(feature = "mock")]
+mockall::mock! {
+    /// A mock of the two methods that every executor has; a decision is its target.
+    pub Executor {}
+
+    #[async_trait]
+    impl Executor for Executor {
+        async fn scale_to(&self, replicas: u32) -> Result<(), ExecutorError>;
+        async fn counts(&self) -> Result<ReplicaCounts, ExecutorError>;
+    }
 }

@@ -9,15 +9,19 @@
 //! It does not decide anything (`planner-core`) and does not sleep or retry (`planner-runtime`).
 
 mod advisor;
+mod backoff;
 mod executor;
 mod latency;
+mod member;
 mod router;
 mod telemetry;
 mod timeline;
 
 pub use advisor::Advisor;
+pub use backoff::Backoff;
 pub use executor::{Executor, ExecutorError, ReplicaCounts};
 pub use latency::{LatencySummary, summarise};
+pub use member::{Member, ReplicaState};
 pub use router::{Router, RouterError};
 pub use telemetry::{TelemetryError, TelemetrySource};
 pub use timeline::Timeline;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use planner_core::journal::Record;
 use planner_core::{
-    Advice, AdviceGate, AdvisorFault, Baseline, Consultation, ConsultationId, DecisionId, Event,
-    Operation, Outcome, Planner, Policy, Step, Timestamp, Window,
+    Advice, AdviceGate, AdvisorFault, Baseline, Consultation, ConsultationId, Decision, DecisionId,
+    Event, Operation, Outcome, Planner, Policy, Step, Timestamp, Window,
 };
 use planner_ports::{Advisor, Executor, ExecutorError, TelemetryError, TelemetrySource, Timeline};
 use serde::Serialize;
@@ -162,8 +162,8 @@ where
             let step = self.planner.step(at, event.clone());
             match &step {
                 Step::Decide(decision) => {
-                    if let Some(target) = decision.target() {
-                        orders.send_replace(Some((decision.id, target)));
+                    if decision.target().is_some() {
+                        orders.send_replace(Some(decision.clone()));
                     }
                 }
                 Step::Consult(consultation) => {
@@ -341,15 +341,15 @@ impl Drop for Mourner {
 /// Hands the newest target to the executor, one at a time. A panic of it is a fault like another.
 fn spawn_executor(
     executor: Arc<dyn Executor>,
-    mut order: watch::Receiver<Option<(DecisionId, u32)>>,
+    mut order: watch::Receiver<Option<Decision>>,
     reports: mpsc::Sender<Report>,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
         while order.changed().await.is_ok() {
-            let newest = *order.borrow_and_update();
-            let Some((id, target)) = newest else { continue };
-            let executor = Arc::clone(&executor);
-            let carried_out = tokio::spawn(async move { executor.scale_to(target).await });
+            let newest = order.borrow_and_update().clone();
+            let Some(decision) = newest else { continue };
+            let (id, executor) = (decision.id, Arc::clone(&executor));
+            let carried_out = tokio::spawn(async move { executor.carry_out(&decision).await });
             let outcome = carried_out.await.unwrap_or_else(|error| {
                 let cause = error.to_string();
                 Err(ExecutorError::Unavailable { engine: "the executor", cause })

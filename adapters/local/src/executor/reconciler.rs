@@ -19,7 +19,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use planner_ports::{ReplicaCounts, Router};
+use planner_ports::{Backoff, ReplicaCounts, Router};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -30,6 +30,10 @@ use super::{ExecutorSettings, ReplicaTemplate, Target};
 
 /// A router that has not answered after this long has failed.
 const ROUTE_DEADLINE: Duration = Duration::from_secs(10);
+/// Pause after a start that failed or a replica that died; doubles up to [`START_PAUSE_MAX`].
+const START_PAUSE: Duration = Duration::from_millis(100);
+/// Longest such pause.
+const START_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Times a free port is looked for before that counts as a failed start.
 const PORT_ATTEMPTS: usize = 16;
 
@@ -101,7 +105,7 @@ impl Reconciler {
             last_replica: 0,
             routed: None,
             route_again_at: None,
-            backoff: Backoff::default(),
+            backoff: Backoff::new(START_PAUSE, START_PAUSE_MAX),
             has_killed: false,
         }
     }
@@ -152,14 +156,14 @@ impl Reconciler {
         self.replicas.remove(&number);
         match ending {
             Ending::Stopped => {}
-            Ending::Died => self.backoff.fail(Instant::now()),
+            Ending::Died => self.backoff.fail(Instant::now().into_std()),
             Ending::NeverReady(why) => self.note_failed_start(format!("replica {number}: {why}")),
         }
     }
 
     fn note_failed_start(&mut self, error: String) {
         self.parts.ledger.note_start_error(Some(error));
-        self.backoff.fail(Instant::now());
+        self.backoff.fail(Instant::now().into_std());
     }
 
     fn kill_if_due(&mut self, target: Target) {
@@ -226,7 +230,7 @@ impl Reconciler {
             match replica.phase {
                 Phase::Healthy => {
                     replica.phase = Phase::Ready;
-                    self.backoff = Backoff::default();
+                    self.backoff.reset();
                     self.parts.ledger.note_start_error(None);
                 }
                 Phase::Leaving => {
@@ -243,14 +247,12 @@ impl Reconciler {
         let count = |is: fn(Phase) -> bool| {
             self.replicas.values().filter(|replica| is(replica.phase)).count()
         };
-        if target.is_closing() || self.backoff.until.is_some_and(|until| Instant::now() < until) {
+        if target.is_closing() || self.backoff.until(Instant::now().into_std()).is_some() {
             return;
         }
         let settings = &self.parts.settings;
-        let at_once = match self.backoff.failures {
-            0 => settings.start_concurrency.get() as usize,
-            _ => 1,
-        };
+        let at_once =
+            if self.backoff.is_failing() { 1 } else { settings.start_concurrency.get() as usize };
         // Those that drain are bounded too, however often the target changes.
         let processes_max = 2 * settings.max_replicas.get() as usize;
         let missing = (target.replicas as usize)
@@ -319,49 +321,7 @@ impl Reconciler {
     fn next_wake(&self, target: Target) -> Option<Instant> {
         let kill_at = target.kill_at.filter(|_| !self.has_killed);
         let now = Instant::now();
-        let backoff = self.backoff.until.filter(|until| now < *until);
+        let backoff = self.backoff.until(now.into_std()).map(Instant::from_std);
         [kill_at, self.route_again_at, backoff].into_iter().flatten().min()
-    }
-}
-
-/// When the next start may be tried, after starts that failed and replicas that died.
-#[derive(Clone, Copy, Debug, Default)]
-struct Backoff {
-    failures: u32,
-    until: Option<Instant>,
-}
-
-impl Backoff {
-    const FIRST: Duration = Duration::from_millis(100);
-    const MAX: Duration = Duration::from_secs(5);
-
-    /// Several failures within one pause count once: they were started together.
-    fn fail(&mut self, now: Instant) {
-        if self.until.is_some_and(|until| now < until) {
-            return;
-        }
-        let pause = Self::FIRST * 2_u32.saturating_pow(self.failures.min(16));
-        self.failures = self.failures.saturating_add(1);
-        self.until = Some(now + pause.min(Self::MAX));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_pause_doubles_up_to_five_seconds_and_failures_within_it_count_once() {
-        let mut backoff = Backoff::default();
-        let mut now = Instant::now();
-        let mut pauses = Vec::new();
-        for _ in 0..8 {
-            backoff.fail(now);
-            backoff.fail(now);
-            let until = backoff.until.expect("a pause");
-            pauses.push((until - now).as_millis());
-            now = until;
-        }
-        assert_eq!(pauses, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
     }
 }
