@@ -55,7 +55,8 @@ struct Tally {
 
 impl NginxTraffic {
     /// A source of windows of this length, from 10 ms to 1 h; their times are those of `timeline`,
-    /// their replica counts the `executor`'s. Sets [`NginxSettings::log`] to its own address. Must
+    /// their replica counts the `executor`'s. Listens on
+    /// [`NginxSettings::log`], or on a free port that it is set to. Must
     /// be called within a tokio runtime with time and network enabled.
     ///
     /// # Errors
@@ -71,7 +72,8 @@ impl NginxTraffic {
             return Err(NginxError::Window { window });
         }
         let no_socket = |error: std::io::Error| NginxError::Log { cause: error.to_string() };
-        let socket = UdpSocket::bind((settings.status.ip(), 0)).await.map_err(no_socket)?;
+        let own = settings.log.unwrap_or_else(|| SocketAddr::new(settings.status.ip(), 0));
+        let socket = UdpSocket::bind(own).await.map_err(no_socket)?;
         settings.log = Some(socket.local_addr().map_err(no_socket)?);
         let tally = Arc::default();
         Ok(Self {

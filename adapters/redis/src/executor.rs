@@ -174,21 +174,6 @@ impl RedisExecutor {
             expires_ts: ts + self.settings.order_ttl.as_secs_f64(),
         }
     }
-
-    /// What the executor says there is, if it said so a moment ago.
-    async fn membership(&self) -> Result<Membership, String> {
-        let kept = self.bus.kept("members").await.map_err(|error| error.to_string())?;
-        let bytes = kept.ok_or("it has not said anything yet")?;
-        let membership = Membership::parse(&bytes).map_err(|error| error.to_string())?;
-        let age_s = wall_now() - membership.ts;
-        if membership.service != *self.bus.service() {
-            return Err(format!("it speaks of the service {}", membership.service));
-        }
-        if !(-SKEW_MAX_S..=COUNTS_AGE_MAX.as_secs_f64()).contains(&age_s) {
-            return Err(format!("its counts are {age_s:.1} s old"));
-        }
-        Ok(membership)
-    }
 }
 
 #[async_trait]
@@ -206,7 +191,7 @@ impl Executor for RedisExecutor {
     }
 
     async fn counts(&self) -> Result<ReplicaCounts, ExecutorError> {
-        match self.membership().await {
+        match membership(&self.bus).await {
             Ok(membership) => {
                 self.lease.saw(membership.epoch);
                 Ok(membership.counts())
@@ -222,4 +207,44 @@ impl Executor for RedisExecutor {
 
 fn unavailable(error: &BusError) -> ExecutorError {
     ExecutorError::Unavailable { engine: ENGINE, cause: error.to_string() }
+}
+
+/// What the executor says there is, if it said so a moment ago.
+async fn membership(bus: &Bus) -> Result<Membership, String> {
+    let kept = bus.kept("members").await.map_err(|error| error.to_string())?;
+    let bytes = kept.ok_or("it has not said anything yet")?;
+    let membership = Membership::parse(&bytes).map_err(|error| error.to_string())?;
+    let age_s = wall_now() - membership.ts;
+    if membership.service != *bus.service() {
+        return Err(format!("it speaks of the service {}", membership.service));
+    }
+    if !(-SKEW_MAX_S..=COUNTS_AGE_MAX.as_secs_f64()).contains(&age_s) {
+        return Err(format!("its counts are {age_s:.1} s old"));
+    }
+    Ok(membership)
+}
+
+/// Counts what the executor says there is, for a monitor; it carries nothing out.
+#[derive(Clone, Debug)]
+pub struct RedisCounts(Bus);
+
+impl RedisCounts {
+    /// The counts that the executor tells on `bus`.
+    pub const fn new(bus: Bus) -> Self {
+        Self(bus)
+    }
+}
+
+#[async_trait]
+impl Executor for RedisCounts {
+    async fn scale_to(&self, replicas: u32) -> Result<(), ExecutorError> {
+        let rule = String::from("this one only counts; give orders through a planner");
+        Err(ExecutorError::Refused { replicas, rule })
+    }
+
+    async fn counts(&self) -> Result<ReplicaCounts, ExecutorError> {
+        let told = membership(&self.0).await;
+        let unknown = |cause| ExecutorError::Unavailable { engine: ENGINE, cause };
+        told.map(|membership| membership.counts()).map_err(unknown)
+    }
 }

@@ -17,7 +17,7 @@ pub mod wire;
 
 pub use connection::{Bus, Channel, Mode, RedisSettings};
 pub use error::BusError;
-pub use executor::{RedisExecutor, RedisExecutorSettings};
+pub use executor::{RedisCounts, RedisExecutor, RedisExecutorSettings};
 pub use fence::{Fence, Order, Refusal};
 pub use latest::{MembershipReader, RoutingReader};
 pub use lease::{Lease, LeaseHold};

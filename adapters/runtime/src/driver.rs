@@ -161,10 +161,8 @@ where
             let at = self.timeline.now();
             let step = self.planner.step(at, event.clone());
             match &step {
-                Step::Decide(decision) => {
-                    if decision.target().is_some() {
-                        orders.send_replace(Some(decision.clone()));
-                    }
+                Step::Decide(decision) if decision.target().is_some() => {
+                    orders.send_replace(Some(decision.clone()));
                 }
                 Step::Consult(consultation) => {
                     if let Some(earlier) = asking.take() {

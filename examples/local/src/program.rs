@@ -1,5 +1,6 @@
 //! How every program of this package begins and ends: one line per error, exit 2.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
@@ -27,6 +28,18 @@ pub fn parse<P: Parser>() -> Result<P, ExitCode> {
 /// As those of [`parse`].
 pub fn matches(command: Command) -> Result<ArgMatches, ExitCode> {
     command.try_get_matches().map_err(|error| refuse(&error))
+}
+
+/// The same for arguments that are not the process's own; the first is the program's name.
+///
+/// # Errors
+///
+/// As those of [`parse`].
+pub fn matches_from<A>(command: Command, arguments: A) -> Result<ArgMatches, ExitCode>
+where
+    A: IntoIterator<Item: Into<OsString> + Clone>,
+{
+    command.try_get_matches_from(arguments).map_err(|error| refuse(&error))
 }
 
 /// Tells help, version or what is wrong; the code to exit with.
@@ -72,7 +85,11 @@ where
 }
 
 /// Resolves when standard input has ended; never, when nobody asked for that.
-pub(crate) fn parent_gone(is_wanted: bool) -> Result<impl Future<Output = ()>, std::io::Error> {
+///
+/// # Errors
+///
+/// When there is no thread to watch it.
+pub fn parent_gone(is_wanted: bool) -> Result<impl Future<Output = ()>, std::io::Error> {
     let (gone, is_gone) = oneshot::channel::<()>();
     // A thread of its own: the runtime would wait for a read of its pool before it ends.
     let watch = move || {

@@ -16,5 +16,9 @@ mod service;
 
 pub use args::{Args, Plan, UsageError};
 pub use error::QuickstartError;
+pub use folder::Folder;
+pub use load::{Interrupt, Load, create_log};
+pub use outcome::Ended;
 pub use policy::{PolicyName, UnknownPolicy};
-pub use run::run;
+pub use recorder::{Recorder, Rows, View};
+pub use run::{announce, finish, needed_bytes, run, view_state};

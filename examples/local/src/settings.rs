@@ -10,6 +10,7 @@ pub mod table;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches};
@@ -158,28 +159,57 @@ impl Settings {
         Some(self.value(name).0).filter(|text| !text.is_empty())
     }
 
+    /// A setting that is text of some kind; `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError::Unreadable`] unless it follows `rule`, which is what it parses as.
+    pub fn parsed<T: FromStr>(
+        &self,
+        name: &str,
+        rule: &'static str,
+    ) -> Result<Option<T>, SettingsError> {
+        self.text(name).map(|text| text.parse().map_err(|_| self.not(name, rule))).transpose()
+    }
+
     /// The value of `name` does not follow its rule.
     fn unreadable(&self, name: &str) -> SettingsError {
         self.not(name, Setting::named(name).map_or("", |setting| setting.unit.rule()))
     }
 
-    fn not(&self, name: &str, rule: &'static str) -> SettingsError {
+    /// The value of `name` breaks `rule`. The error tells the value, so not for secrets.
+    pub fn not(&self, name: &str, rule: &'static str) -> SettingsError {
         let (value, source_) = self.value(name);
         let name = Setting::named(name).map_or("", |setting| setting.name);
         SettingsError::Unreadable { name, value: format!("{value:?}"), source_, rule }
     }
 
-    fn count(&self, name: &str) -> Result<u32, SettingsError> {
+    /// A setting that is a whole number.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError::Unreadable`]; none that [`Settings::load`] would not have found.
+    pub fn count(&self, name: &str) -> Result<u32, SettingsError> {
         self.value(name).0.trim().parse().map_err(|_| self.unreadable(name))
     }
 
-    fn number(&self, name: &str) -> Result<f64, SettingsError> {
+    /// A setting that is a number.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError::Unreadable`]; none that [`Settings::load`] would not have found.
+    pub fn number(&self, name: &str) -> Result<f64, SettingsError> {
         let number =
             self.value(name).0.trim().parse().ok().filter(|number: &f64| number.is_finite());
         number.ok_or_else(|| self.unreadable(name))
     }
 
-    fn span(&self, name: &str) -> Result<Duration, SettingsError> {
+    /// A setting that is a time.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError::Unreadable`]; none that [`Settings::load`] would not have found.
+    pub fn span(&self, name: &str) -> Result<Duration, SettingsError> {
         let seconds = self.number(name)?;
         let sensible = (0.0..=1e9).contains(&seconds);
         sensible.then(|| Duration::from_secs_f64(seconds)).ok_or_else(|| self.unreadable(name))

@@ -14,7 +14,7 @@ const FILES: [&str; 4] = ["journal.jsonl", "requests.jsonl", "run.json", "report
 
 /// A folder for one run.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub struct Folder {
     path: PathBuf,
     /// Folders that were made for it, innermost last.
     made: Vec<PathBuf>,
@@ -23,7 +23,11 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Makes the folder, with room for `needed_bytes`.
-    pub(super) fn make(named: Option<&Path>, needed_bytes: u64) -> Result<Self, FolderError> {
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError`] names the folder, what is wrong with it, and what to do.
+    pub fn make(named: Option<&Path>, needed_bytes: u64) -> Result<Self, FolderError> {
         let path = named.map_or_else(default_path, Path::to_owned);
         let parent = match path.parent() {
             Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
@@ -67,12 +71,12 @@ impl Folder {
     }
 
     /// The run has begun: the folder stays.
-    pub(super) fn keep(&mut self) {
+    pub fn keep(&mut self) {
         self.keep = true;
     }
 
     /// Path of a file in it.
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 }

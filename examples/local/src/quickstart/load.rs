@@ -17,7 +17,7 @@ use super::error::QuickstartError;
 const LOAD_STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The load generator, as a process of its own.
-pub(super) struct Load {
+pub struct Load {
     child: Child,
     /// Its standard input: the generator ends when this does. Held here because waiting for a
     /// child closes what it still has.
@@ -26,11 +26,12 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn start(
-        plan: &Plan,
-        address: SocketAddr,
-        log: &Path,
-    ) -> Result<Self, QuickstartError> {
+    /// Starts it, against `address`, with the plan's scenario and seed; it writes `log`.
+    ///
+    /// # Errors
+    ///
+    /// [`QuickstartError::System`] when there can be no process.
+    pub fn start(plan: &Plan, address: SocketAddr, log: &Path) -> Result<Self, QuickstartError> {
         let start = || {
             Command::new(std::env::current_exe()?)
                 .arg("loadgen")
@@ -56,12 +57,16 @@ impl Load {
     }
 
     /// Completes when the generator has ended.
-    pub(super) async fn ended(&mut self) {
+    pub async fn ended(&mut self) {
         let _status_is_asked_for_again = self.child.wait().await;
     }
 
     /// Ends the generator in order, and tells how it went.
-    pub(super) async fn finish(mut self) -> Result<(), QuickstartError> {
+    ///
+    /// # Errors
+    ///
+    /// [`QuickstartError::Load`] when it failed, or does not end.
+    pub async fn finish(mut self) -> Result<(), QuickstartError> {
         if let (Ok(None), Some(pid)) = (self.child.try_wait(), self.child.id())
             && let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw)
         {
@@ -81,19 +86,28 @@ impl Load {
 }
 
 /// The request log, made here so that it can be followed from its first line on.
-pub(super) fn create_log(path: &Path) -> Result<File, QuickstartError> {
+///
+/// # Errors
+///
+/// [`QuickstartError::System`] when it cannot be made.
+pub fn create_log(path: &Path) -> Result<File, QuickstartError> {
     let made = File::options().create(true).append(true).read(true).open(path);
     made.map_err(|cause| QuickstartError::System { what: "making the request log", cause })
 }
 
 /// Ctrl-C, or a polite request to end.
-pub(super) struct Interrupt {
+pub struct Interrupt {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 impl Interrupt {
-    pub(super) fn listen() -> Result<Self, QuickstartError> {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`QuickstartError::System`] when signals cannot be listened to.
+    pub fn listen() -> Result<Self, QuickstartError> {
         let listen = |kind| {
             signal(kind)
                 .map_err(|cause| QuickstartError::System { what: "listening to signals", cause })
@@ -104,7 +118,8 @@ impl Interrupt {
         })
     }
 
-    pub(super) async fn wait(&mut self) {
+    /// Completes when one has come.
+    pub async fn wait(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

@@ -12,15 +12,23 @@ use crate::report::RunReport;
 use crate::score::{Service, floor_share, score};
 
 /// What is known when a run is over.
-pub(super) struct Ended<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) rows: Rows,
-    pub(super) replica_seconds: f64,
-    pub(super) final_replicas: u32,
-    pub(super) duration_s: f64,
-    pub(super) interrupted: bool,
-    pub(super) journal: &'a Path,
-    pub(super) requests_log: &'a Path,
+pub struct Ended<'a> {
+    /// What was to be run.
+    pub plan: &'a Plan,
+    /// What was collected.
+    pub rows: Rows,
+    /// What the replicas have cost.
+    pub replica_seconds: f64,
+    /// Replicas at the end.
+    pub final_replicas: u32,
+    /// How long it took, seconds.
+    pub duration_s: f64,
+    /// Whether somebody ended it.
+    pub interrupted: bool,
+    /// The journal.
+    pub journal: &'a Path,
+    /// The generator's log.
+    pub requests_log: &'a Path,
 }
 
 /// Reads a request log back, up to its last whole line.

@@ -17,7 +17,7 @@ const RECENT_WINDOWS: usize = 60;
 const RECENT_DECISIONS: usize = 5;
 
 /// Where the run is shown as it happens.
-pub(super) enum View {
+pub enum View {
     /// A line per window.
     Lines,
     /// Nowhere.
@@ -28,7 +28,7 @@ pub(super) enum View {
 
 impl View {
     /// In place on a terminal, line by line elsewhere.
-    pub(super) fn of_stdout() -> Self {
+    pub fn of_stdout() -> Self {
         let stdout = std::io::stdout();
         if !stdout.is_terminal() {
             return Self::Lines;
@@ -39,8 +39,9 @@ impl View {
 }
 
 /// Collects a run.
-pub(super) struct Recorder {
-    journal: JournalWriter,
+pub struct Recorder {
+    /// None where somebody else keeps it.
+    journal: Option<JournalWriter>,
     config: Config,
     /// When the load began.
     load_start: Timestamp,
@@ -48,26 +49,33 @@ pub(super) struct Recorder {
     state: ViewState,
     /// The generator's log as it grows, and where no whole line was read yet.
     requests: Option<BufReader<File>>,
-    pub(super) rows: Rows,
+    /// What it has collected.
+    pub rows: Rows,
     /// The journal could not be written; that ended the run.
-    pub(super) broken: Option<JournalError>,
+    pub broken: Option<JournalError>,
 }
 
 /// What a run leaves for the report.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
-    pub(super) windows: Vec<WindowRow>,
-    pub(super) scalings: Vec<DecisionRow>,
-    pub(super) decisions: u64,
-    pub(super) measured: u64,
-    pub(super) failed: u64,
-    pub(super) faults: Vec<String>,
+pub struct Rows {
+    /// Every window.
+    pub windows: Vec<WindowRow>,
+    /// Decisions that scaled.
+    pub scalings: Vec<DecisionRow>,
+    /// How many decisions there were.
+    pub decisions: u64,
+    /// Requests that were measured.
+    pub measured: u64,
+    /// Of them, those that failed.
+    pub failed: u64,
+    /// What went wrong outside.
+    pub faults: Vec<String>,
 }
 
 impl Recorder {
-    /// A recorder that draws `state` as it changes.
-    pub(super) fn new(
-        journal: JournalWriter,
+    /// A recorder that writes `journal` and draws `state` as it changes.
+    pub fn new(
+        journal: Option<JournalWriter>,
         config: Config,
         load_start: Timestamp,
         state: ViewState,
@@ -86,7 +94,7 @@ impl Recorder {
     }
 
     /// Counts the requests of a log as it grows, for the view.
-    pub(super) fn follow(&mut self, log: File) {
+    pub fn follow(&mut self, log: File) {
         self.requests = Some(BufReader::new(log));
         self.state.slow = Some(0);
     }
@@ -181,7 +189,8 @@ impl Recorder {
 
 impl Observer<NoSignal> for Recorder {
     fn on_record(&mut self, record: &Record<NoSignal>) -> Flow {
-        if let Err(error) = self.journal.record(record) {
+        let written = self.journal.as_mut().map_or(Ok(()), |journal| journal.record(record));
+        if let Err(error) = written {
             self.broken = Some(error);
             return Flow::Break;
         }

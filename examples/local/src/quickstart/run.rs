@@ -99,7 +99,7 @@ where
     let state = view_state(plan, address);
     announce(plan, &folder.file(""), &state);
     let view = if plan.args.json { View::None } else { View::of_stdout() };
-    let mut recorder = Recorder::new(journal, plan.config.clone(), load_start, state, view);
+    let mut recorder = Recorder::new(Some(journal), plan.config.clone(), load_start, state, view);
     if let Some(log) = followed {
         recorder.follow(log);
     }
@@ -133,7 +133,7 @@ where
 }
 
 /// What the view shows before the first window.
-fn view_state(plan: &Plan, address: SocketAddr) -> ViewState {
+pub fn view_state(plan: &Plan, address: SocketAddr) -> ViewState {
     let load_s = (!plan.args.no_load).then(|| plan.scenario.duration_s());
     ViewState {
         title: format!("{} on http://{address}/", plan.policy),
@@ -145,7 +145,11 @@ fn view_state(plan: &Plan, address: SocketAddr) -> ViewState {
 }
 
 /// Scores the run and writes the reports.
-fn finish(plan: &Plan, folder: &Folder, ended: Ended<'_>) -> Result<(), QuickstartError> {
+///
+/// # Errors
+///
+/// [`QuickstartError`] for what cannot be read or written.
+pub fn finish(plan: &Plan, folder: &Folder, ended: Ended<'_>) -> Result<(), QuickstartError> {
     if plan.args.no_load {
         return write(plan, folder, &report(ended, None));
     }
@@ -155,7 +159,7 @@ fn finish(plan: &Plan, folder: &Folder, ended: Ended<'_>) -> Result<(), Quicksta
 }
 
 /// Says what is about to happen.
-fn announce(plan: &Plan, folder: &Path, state: &ViewState) {
+pub fn announce(plan: &Plan, folder: &Path, state: &ViewState) {
     if plan.args.json {
         return;
     }
@@ -205,7 +209,7 @@ async fn ended(load: &mut Option<Load>, duration: Option<Duration>) {
 }
 
 /// Bytes that the run will write, generously.
-fn needed_bytes(plan: &Plan) -> u64 {
+pub fn needed_bytes(plan: &Plan) -> u64 {
     let (requests, windows) = if plan.args.no_load {
         (0.0, OPEN_END_WINDOWS)
     } else {

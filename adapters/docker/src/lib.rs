@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+mod docker;
+mod engine;
+mod error;
+mod executor;
+mod reconciler;
+mod settings;
+mod template;
+
+pub use error::DockerError;
+pub use executor::DockerExecutor;
+pub use settings::{DockerSettings, InstallId, Readiness};
+pub use template::Template;

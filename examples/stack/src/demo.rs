@@ -1,0 +1,93 @@
+//! All of it on loopback, under load: Redis, nginx, containers and the programs between them.
+//!
+//! It starts what it needs in folders of its own, runs the load, shows the same view and writes the
+//! same reports as `quickstart`, and stops and removes what it started. The programs are this
+//! program too, by subcommand.
+
+mod error;
+mod follow;
+mod image;
+mod run;
+mod servers;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use planner_examples_local::quickstart::{self, Plan};
+use planner_examples_local::{app, loadgen, program};
+
+pub use error::DemoError;
+
+/// Runs the whole closed loop on one machine: needs redis-server, nginx and a Docker engine.
+#[derive(Parser)]
+#[command(name = "demo", version, args_conflicts_with_subcommands = true)]
+struct Program {
+    #[command(subcommand)]
+    part: Option<Part>,
+    #[command(flatten)]
+    args: Args,
+}
+
+/// What can be set.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// What `quickstart` takes too.
+    #[command(flatten)]
+    pub run: quickstart::Args,
+
+    /// Socket of the Docker engine; images, containers and a network of this run are made on it
+    /// and removed at the end
+    #[arg(
+        long,
+        env = "DOCKER_SOCKET",
+        default_value = "/var/run/docker.sock",
+        value_name = "FILE"
+    )]
+    pub docker_socket: PathBuf,
+
+    /// Where the engine makes the replicas: docker, or swarm
+    #[arg(long, default_value = "docker", value_name = "NAME", value_parser = ["docker"])]
+    pub engine: String,
+}
+
+/// The other processes of a run that are no program of the stack.
+#[derive(Subcommand)]
+enum Part {
+    /// A replica: the toy service alone
+    App(app::Args),
+    /// The load generator alone
+    Loadgen(loadgen::Args),
+}
+
+/// Runs the program.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    if let Some(part) = stack_program(&arguments) {
+        return part(arguments.into_iter().skip(1).collect());
+    }
+    let parsed: Program = match program::parse() {
+        Ok(parsed) => parsed,
+        Err(code) => return code,
+    };
+    match parsed.part {
+        Some(Part::App(args)) => program::finish("app", app::run(&args)),
+        Some(Part::Loadgen(args)) => program::finish("loadgen", loadgen::run_program(&args)),
+        None => match Plan::try_from(parsed.args.run.clone()) {
+            Ok(plan) => program::finish("demo", run::run(&parsed.args, &plan)),
+            Err(error) => program::finish::<_, ()>("demo", Err(error)),
+        },
+    }
+}
+
+/// The program of the stack that a subcommand names.
+fn stack_program(arguments: &[OsString]) -> Option<fn(Vec<OsString>) -> ExitCode> {
+    match arguments.get(1)?.to_str()? {
+        "executor" => Some(crate::executor::main),
+        "monitor" => Some(crate::monitor::main),
+        "planner" => Some(crate::planner::main),
+        "subscriber" => Some(crate::subscriber::main),
+        "watcher" => Some(crate::watcher::main),
+        _ => None,
+    }
+}

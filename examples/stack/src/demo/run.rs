@@ -1,0 +1,258 @@
+//! One run, from the first server to the last.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use planner_core::{ServiceId, Timestamp};
+use planner_examples_local::quickstart::{
+    Ended, Folder, Interrupt, Load, Plan, Recorder, View, announce, create_log, finish,
+    needed_bytes, view_state,
+};
+use planner_examples_local::report::WindowRow;
+use planner_nginx::NginxSettings;
+use planner_ports::Executor as _;
+use planner_redis::{Bus, RedisCounts, RedisSettings};
+use planner_runtime::Observer as _;
+use tokio::time::{Instant, sleep};
+
+use super::Args;
+use super::error::DemoError;
+use super::follow::Follower;
+use super::image::OnEngine;
+use super::servers::{Process, free_address, make, nginx, redis};
+
+/// How long the first replicas may take to serve.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// How often the journal is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Runs the plan to its end, or to the first interrupt.
+pub(super) fn run(args: &Args, plan: &Plan) -> Result<(), DemoError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|cause| DemoError::File { path: PathBuf::from("threads"), cause })?;
+    let ended = runtime.block_on(async {
+        let mut folder = Folder::make(plan.args.out.as_deref(), needed_bytes(plan))
+            .map_err(planner_examples_local::quickstart::QuickstartError::from)?;
+        let engine = OnEngine::make(&args.docker_socket).await?;
+        let stack = folder.file("stack");
+        let ended = run_on(args, plan, &engine, &mut folder, &stack).await;
+        engine.remove(install(&stack.join("state")).as_deref()).await;
+        ended
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+/// Addresses and files of a run.
+struct Place {
+    stack: PathBuf,
+    http: SocketAddr,
+    redis: SocketAddr,
+    nginx: NginxSettings,
+    settings: PathBuf,
+}
+
+impl Place {
+    fn choose(
+        args: &Args,
+        plan: &Plan,
+        engine: &OnEngine,
+        stack: &Path,
+    ) -> Result<Self, DemoError> {
+        make(&stack.join("state"))?;
+        let told = |cause| DemoError::File { path: stack.to_owned(), cause };
+        let free = || free_address().map_err(told);
+        let http = if plan.args.listen.port() == 0 { free()? } else { plan.args.listen };
+        let redis = free()?;
+        let path = stack.join("nginx");
+        let file = path.join("conf.d/planner-upstream.conf");
+        let (config, pid) = (path.join("nginx.conf"), path.join("nginx.pid"));
+        let mut nginx = NginxSettings::new(config, file, pid, free()?);
+        nginx.log = Some(free()?);
+        let settings = stack.join("settings.toml");
+        let place = Self { stack: stack.to_owned(), http, redis, nginx, settings };
+        std::fs::write(&place.settings, place.settings_text(args, plan, engine))
+            .map_err(|cause| DemoError::File { path: place.settings.clone(), cause })?;
+        Ok(place)
+    }
+
+    /// What every program of the run reads: the settings of `quickstart`, by their names here.
+    fn settings_text(&self, args: &Args, plan: &Plan, engine: &OnEngine) -> String {
+        let config = &plan.config;
+        let (step_out, step_in) = (config.step_out(), config.step_in());
+        let log = self.nginx.log.map_or_else(String::new, |log| log.to_string());
+        let text = |value: &str| toml_text(value);
+        let path = |path: &Path| toml_text(&path.to_string_lossy());
+        let seconds = |span: Duration| span.as_secs_f64().to_string();
+        let rows = [
+            ("service", text("app")),
+            ("min_replicas", config.bounds().min().to_string()),
+            ("max_replicas", config.bounds().max().to_string()),
+            ("sample_interval", String::from("1")),
+            ("probe_requests", String::from("2")),
+            ("warmup_windows", config.warmup_windows().to_string()),
+            ("cooldown_sec", seconds(config.cooldown_out())),
+            ("cooldown_in_sec", seconds(config.cooldown_in())),
+            ("stabilisation_sec", seconds(config.stabilisation_in())),
+            ("step_out_replicas", step_out.replicas.to_string()),
+            ("step_out_percent", step_out.percent.to_string()),
+            ("step_out_period_sec", seconds(step_out.period)),
+            ("step_in_replicas", step_in.replicas.to_string()),
+            ("step_in_percent", step_in.percent.to_string()),
+            ("step_in_period_sec", seconds(step_in.period)),
+            ("window_age_max_sec", seconds(config.window_age_max())),
+            ("startup_allowance_sec", seconds(config.startup_allowance())),
+            ("target_url", text(&format!("http://{}/", self.http))),
+            ("redis_port", self.redis.port().to_string()),
+            ("lease_sec", String::from("3")),
+            ("state_dir", path(&self.stack.join("state"))),
+            ("docker_socket", path(&args.docker_socket)),
+            ("replica_image", text(&engine.name)),
+            ("replica_command", text(&app_command(plan))),
+            ("network", text(&engine.name)),
+            ("conf_dir", path(&self.stack.join("nginx/conf.d"))),
+            ("nginx_conf", path(&self.stack.join("nginx/nginx.conf"))),
+            ("nginx_pid", path(&self.stack.join("nginx/nginx.pid"))),
+            ("nginx_status", text(&self.nginx.status.to_string())),
+            ("nginx_log", text(&log)),
+        ];
+        rows.map(|(name, value)| format!("{name} = {value}\n")).concat()
+    }
+}
+
+/// The toy service, reachable on the engine's network.
+fn app_command(plan: &Plan) -> String {
+    format!(
+        "app --listen 0.0.0.0 --port 8080 --workers {} --ms {}",
+        plan.args.app_workers, plan.args.app_ms
+    )
+}
+
+/// A text as TOML writes it.
+fn toml_text(value: &str) -> String {
+    serde_json::Value::from(value).to_string()
+}
+
+/// This run's installation, once its executor has written it down.
+fn install(state: &Path) -> Option<String> {
+    let text = std::fs::read(state.join("executor.json")).ok()?;
+    let stored: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    stored.get("install")?.as_str().map(str::to_owned)
+}
+
+/// Starts everything, runs the load, ends everything but what is on the engine.
+async fn run_on(
+    args: &Args,
+    plan: &Plan,
+    engine: &OnEngine,
+    folder: &mut Folder,
+    stack: &Path,
+) -> Result<(), DemoError> {
+    let interrupt = Interrupt::listen()?;
+    let place = Place::choose(args, plan, engine, stack)?;
+    folder.keep();
+    let redis = redis(stack, place.redis).await?;
+    let nginx = nginx(stack, place.http, &place.nginx).await?;
+    let start = |name| Process::stack(name, stack, &place.settings);
+    let (watcher, executor) = (start("watcher")?, start("executor")?);
+    let counts = RedisCounts::new(bus(place.redis).await?);
+    wait_until_ready(&counts, plan.args.min, &executor).await?;
+    let (monitor, planner) = (start("monitor")?, start("planner")?);
+    let ended = run_load(plan, folder, &place, &counts, interrupt).await;
+    for process in [planner, monitor, executor, watcher, nginx, redis] {
+        process.end().await;
+    }
+    ended
+}
+
+async fn bus(address: SocketAddr) -> Result<Bus, DemoError> {
+    let service = ServiceId::new("app").map_err(|error| DemoError::Settings(error.to_string()))?;
+    let settings = RedisSettings::new(format!("redis://{address}/"), service);
+    Bus::open(settings).await.map_err(|error| DemoError::Settings(error.to_string()))
+}
+
+async fn wait_until_ready(
+    counts: &RedisCounts,
+    replicas: u32,
+    executor: &Process,
+) -> Result<(), DemoError> {
+    let end = Instant::now() + READY_WITHIN;
+    while counts.counts().await.map_or(0, |counts| counts.ready) < replicas {
+        if Instant::now() > end {
+            let log = executor.log().to_owned();
+            return Err(DemoError::NoReplica { replicas, waited: READY_WITHIN, log });
+        }
+        sleep(LOOK).await;
+    }
+    Ok(())
+}
+
+/// Runs the load while the journal is followed, and writes down what came of it.
+async fn run_load(
+    plan: &Plan,
+    folder: &Folder,
+    place: &Place,
+    counts: &RedisCounts,
+    mut interrupt: Interrupt,
+) -> Result<(), DemoError> {
+    let mut follower = Follower::of(&place.stack.join("state"));
+    // The planner's time is known from its first record on.
+    let mut early = Vec::new();
+    let end = Instant::now() + READY_WITHIN;
+    while early.is_empty() && Instant::now() < end {
+        sleep(LOOK).await;
+        early = follower.news();
+    }
+    let load_start = early.last().map_or(Timestamp::ORIGIN, |record| record.at);
+    let log = folder.file("requests.jsonl");
+    let followed = create_log(&log)?;
+    let mut load = Load::start(plan, place.http, &log)?;
+    let state = view_state(plan, place.http);
+    announce(plan, &folder.file(""), &state);
+    let view = if plan.args.json { View::None } else { View::of_stdout() };
+    let mut recorder = Recorder::new(None, plan.config.clone(), load_start, state, view);
+    recorder.follow(followed);
+    let began = Instant::now();
+    let mut interrupted = false;
+    loop {
+        let is_over = tokio::select! {
+            () = interrupt.wait() => { interrupted = true; true }
+            () = load.ended() => true,
+            () = sleep(LOOK) => false,
+        };
+        for record in follower.news() {
+            let _nothing_breaks_it = recorder.on_record(&record);
+        }
+        if is_over {
+            break;
+        }
+    }
+    load.finish().await?;
+    let journal = folder.file("journal.jsonl");
+    if let Some(path) = follower.path() {
+        std::fs::copy(path, &journal)
+            .map_err(|cause| DemoError::File { path: journal.clone(), cause })?;
+    }
+    let replica_seconds = recorder.rows.windows.iter().map(replicas).sum();
+    let ready = counts.counts().await.map_or(0, |counts| counts.ready);
+    let ended = Ended {
+        plan,
+        rows: recorder.rows,
+        replica_seconds,
+        final_replicas: ready,
+        duration_s: began.elapsed().as_secs_f64(),
+        interrupted,
+        journal: &journal,
+        requests_log: &log,
+    };
+    Ok(finish(plan, folder, ended)?)
+}
+
+/// Replicas of a window, which is one second long.
+fn replicas(window: &WindowRow) -> f64 {
+    f64::from(window.ready.unwrap_or(0) + window.starting.unwrap_or(0))
+}

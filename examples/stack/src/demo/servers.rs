@@ -1,0 +1,155 @@
+//! Processes of a run: servers and the programs of the stack, each with a log of its own.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use planner_nginx::{NginxRouter, NginxSettings};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::error::DemoError;
+
+/// How long a server may take to answer.
+const UP_WITHIN: Duration = Duration::from_secs(10);
+/// How long a process may take to end before it is killed.
+const END_WITHIN: Duration = Duration::from_secs(20);
+
+/// A process of this run; killed when it is dropped.
+pub(super) struct Process {
+    name: &'static str,
+    child: Child,
+    /// Its standard input, whose end tells it that this program is gone.
+    lifeline: Option<ChildStdin>,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command`; what it writes goes to `FOLDER/NAME.log`.
+    pub(super) fn start(
+        name: &'static str,
+        folder: &Path,
+        command: &mut Command,
+    ) -> Result<Self, DemoError> {
+        let log = folder.join(format!("{name}.log"));
+        let file = |cause| DemoError::File { path: log.clone(), cause };
+        let written = File::create(&log).map_err(file)?;
+        let also = written.try_clone().map_err(file)?;
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(written)
+            .stderr(also)
+            // Ctrl-C reaches this process alone; it ends the others in their order.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn();
+        let mut child = child.map_err(|cause| DemoError::Server {
+            program: name,
+            cause: format!("{cause}; install it: Debian has redis-server and nginx"),
+            log: log.clone(),
+        })?;
+        let lifeline = child.stdin.take();
+        Ok(Self { name, child, lifeline, log })
+    }
+
+    /// A program of the stack, which is this program by subcommand.
+    pub(super) fn stack(
+        name: &'static str,
+        folder: &Path,
+        settings: &Path,
+    ) -> Result<Self, DemoError> {
+        let program = std::env::current_exe()
+            .map_err(|cause| DemoError::File { path: folder.to_owned(), cause })?;
+        let mut command = Command::new(program);
+        command.arg(name).arg("--config").arg(settings);
+        Self::start(name, folder, command.args(["--exit-with-parent", "--json-logs"]))
+    }
+
+    /// Waits until `address` takes connections.
+    pub(super) async fn up(&mut self, address: SocketAddr) -> Result<(), DemoError> {
+        let end = Instant::now() + UP_WITHIN;
+        loop {
+            if TcpStream::connect(address).await.is_ok() {
+                return Ok(());
+            }
+            let ended = matches!(self.child.try_wait(), Ok(Some(_)));
+            if ended || Instant::now() > end {
+                let cause = if ended { "it ended at once" } else { "it does not answer" };
+                let (program, log) = (self.name, self.log.clone());
+                return Err(DemoError::Server { program, cause: String::from(cause), log });
+            }
+            sleep(Duration::from_millis(25)).await;
+        }
+    }
+
+    pub(super) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Ends it in order.
+    pub(super) async fn end(mut self) {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            let _it_may_have_ended = kill_process(pid, Signal::TERM);
+        }
+        if timeout(END_WITHIN, self.child.wait()).await.is_err() {
+            let _it_is_gone_then = self.child.kill().await;
+        }
+        drop(self.lifeline);
+    }
+}
+
+/// A loopback address that was free a moment ago.
+pub(super) fn free_address() -> std::io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// A Redis with its own folder.
+pub(super) async fn redis(folder: &Path, address: SocketAddr) -> Result<Process, DemoError> {
+    let data = folder.join("redis");
+    make(&data)?;
+    let mut command = Command::new("redis-server");
+    command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--port"]);
+    command.arg(address.port().to_string()).arg("--dir").arg(data);
+    let mut redis = Process::start("redis-server", folder, &mut command)?;
+    redis.up(address).await?;
+    Ok(redis)
+}
+
+/// An nginx with its own folder, in front of nothing yet.
+pub(super) async fn nginx(
+    folder: &Path,
+    http: SocketAddr,
+    settings: &NginxSettings,
+) -> Result<Process, DemoError> {
+    let path = folder.join("nginx");
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {}/{kind};\n", path.display()));
+    // A reload on nginx before 1.27.4 resets idle connections; without them nobody can lose one.
+    let config = format!(
+        "daemon off;\nworker_processes 2;\npid {path}/nginx.pid;\nerror_log {path}/error.log;\n\
+         worker_shutdown_timeout 30s;\nevents {{ worker_connections 4096; }}\nhttp {{\n\
+         keepalive_timeout 0;\n{}include {path}/conf.d/*.conf;\nserver {{\nlisten {http} \
+         backlog=4096;\nlocation / {{ proxy_pass http://app_pool; }}\n}}\n}}\n",
+        temporary.concat(),
+        path = path.display(),
+    );
+    make(&path.join("conf.d"))?;
+    let file = path.join("nginx.conf");
+    std::fs::write(&file, config).map_err(|cause| DemoError::File { path: file.clone(), cause })?;
+    // Its first file, without which it would not start.
+    drop(NginxRouter::new(settings.clone()).map_err(|e| DemoError::Settings(e.to_string()))?);
+    let mut command = Command::new("nginx");
+    let mut nginx = Process::start("nginx", folder, command.arg("-c").arg(file))?;
+    nginx.up(http).await?;
+    Ok(nginx)
+}
+
+/// Makes a folder and those above it.
+pub(super) fn make(path: &Path) -> Result<(), DemoError> {
+    std::fs::create_dir_all(path).map_err(|cause| DemoError::File { path: path.to_owned(), cause })
+}

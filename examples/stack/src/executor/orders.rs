@@ -1,0 +1,233 @@
+//! Orders, one after the other: judged, remembered, carried out, answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use planner_core::ReplicaBounds;
+use planner_docker::DockerExecutor;
+use planner_ports::{Executor as _, ReplicaCounts};
+use planner_redis::wire::{ActionResult, Cause, Status, Verb, wall_now};
+use planner_redis::{
+    Bus, Channel, Order, OrderError, Orders, Received, RedisRouter, Refusal, Step,
+};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::ledger::Ledger;
+use crate::pause::{LOOK, Pause};
+
+/// An order that is not carried out after this long is told to have failed; it goes on.
+const SETTLED_WITHIN: Duration = Duration::from_secs(120);
+
+/// What obeys.
+pub(super) struct Obeying {
+    pub(super) bus: Bus,
+    pub(super) router: Arc<RedisRouter>,
+    pub(super) docker: Arc<DockerExecutor>,
+    pub(super) ledger: Ledger,
+    pub(super) bounds: ReplicaBounds,
+    pub(super) pause: Pause,
+}
+
+/// What a result is about.
+#[derive(Clone, Debug)]
+struct Subject {
+    verb: &'static str,
+    order: Order,
+}
+
+impl Obeying {
+    /// Goes on with what was accepted before a restart; where nothing ever was, with the fewest
+    /// replicas: without one nothing can be measured, and without a measurement nothing decided.
+    pub(super) async fn go_on(&self) {
+        if self.pause.is_on() {
+            return;
+        }
+        let target = self.ledger.target().unwrap_or_else(|| self.bounds.min());
+        if let Err(error) = self.docker.scale_to(target).await {
+            tracing::warn!(%error, target, "not resumed");
+        }
+    }
+
+    /// Obeys until the program ends.
+    pub(super) async fn obey(&mut self, mut orders: Orders) {
+        let mut settling: Option<(Subject, JoinHandle<()>)> = None;
+        loop {
+            let received = orders.next().await;
+            if self.pause.is_on() {
+                self.wait_out(&received).await;
+            }
+            let accepted = match received {
+                Ok(Received::Order(order)) => self.judge(order).await,
+                Ok(Received::OldStep(step)) => self.judge_step(step).await,
+                Ok(_) => None,
+                Err(error) => {
+                    self.tell_refused(&error).await;
+                    None
+                }
+            };
+            let Some(subject) = accepted else { continue };
+            if let Some((earlier, task)) = settling.take()
+                && !task.is_finished()
+            {
+                task.abort();
+                self.tell(&earlier, Status::Skipped, Cause::Superseded, "a newer order came").await;
+            }
+            if let Err(error) = self.docker.scale_to(subject.order.replicas).await {
+                self.tell(&subject, Status::Error, Cause::Engine, &error.to_string()).await;
+                continue;
+            }
+            let task = tokio::spawn(settle(self.bus.clone(), self.docker.clone(), subject.clone()));
+            settling = Some((subject, task));
+        }
+    }
+
+    /// Nothing is obeyed while the pause is on; the order is judged when it is over, if it is
+    /// still in time.
+    async fn wait_out(&self, received: &Result<Received, OrderError>) {
+        if let Ok(Received::Order(order)) = received {
+            let subject = Subject { verb: "noop", order: order.clone() };
+            self.tell(&subject, Status::Skipped, Cause::Paused, "the pause file is there").await;
+        }
+        tracing::info!("paused");
+        while self.pause.is_on() {
+            sleep(LOOK).await;
+        }
+        tracing::info!("going on");
+    }
+
+    /// Accepts an order, or tells why not.
+    async fn judge(&mut self, order: Order) -> Option<Subject> {
+        let counts = self.counts().await;
+        let towards = Verb::towards(Some(counts.ready), Some(order.replicas));
+        let subject = Subject { verb: towards.as_str(), order };
+        let mut fence = self.ledger.fence();
+        if let Err(refusal) = fence.judge(&subject.order, wall_now()) {
+            let cause = match refusal {
+                Refusal::Expired { .. } => Cause::Expired,
+                Refusal::StaleEpoch { .. } => Cause::StaleEpoch,
+                Refusal::StaleSeq { .. } => Cause::StaleSeq,
+                // Obeyed already; a restart reads it again.
+                _ => return None,
+            };
+            self.tell(&subject, Status::Skipped, cause, &refusal.to_string()).await;
+            return None;
+        }
+        if !self.allows(subject.order.replicas) {
+            let rule = format!("replicas: this executor allows {}", self.bounds);
+            self.tell(&subject, Status::Skipped, Cause::Bounds, &rule).await;
+            return None;
+        }
+        if let Err(error) = self.ledger.accept(fence, subject.order.replicas) {
+            self.tell(&subject, Status::Error, Cause::Engine, &error.to_string()).await;
+            return None;
+        }
+        self.router.set_epoch(fence.epoch_max);
+        tracing::info!(replicas = subject.order.replicas, epoch = fence.epoch_max, "accepted");
+        Some(subject)
+    }
+
+    /// One step of an old planner, as a target.
+    async fn judge_step(&mut self, step: Step) -> Option<Subject> {
+        let ready = self.counts().await.ready;
+        let (verb, replicas) = match step {
+            Step::Up => ("scale_up", ready.saturating_add(1)),
+            Step::Down => ("scale_down", ready.saturating_sub(1)),
+            Step::Restart => ("restart", ready),
+        };
+        let order = Order {
+            replicas,
+            epoch: self.ledger.fence().epoch_max,
+            seq: 0,
+            id: None,
+            expires_ts: wall_now(),
+            reason: String::from("a step of an old planner"),
+        };
+        let subject = Subject { verb, order };
+        if verb == "restart" {
+            let rule = "restart: not enabled; replicas that die are replaced anyway";
+            self.tell(&subject, Status::Skipped, Cause::OldActionRefused, rule).await;
+            return None;
+        }
+        if !self.allows(replicas) {
+            let rule = format!("replicas: this executor allows {}", self.bounds);
+            self.tell(&subject, Status::Noop, Cause::Bounds, &rule).await;
+            return None;
+        }
+        if let Err(error) = self.ledger.accept(self.ledger.fence(), replicas) {
+            self.tell(&subject, Status::Error, Cause::Engine, &error.to_string()).await;
+            return None;
+        }
+        Some(subject)
+    }
+
+    fn allows(&self, replicas: u32) -> bool {
+        (self.bounds.min()..=self.bounds.max()).contains(&replicas)
+    }
+
+    async fn counts(&self) -> ReplicaCounts {
+        self.docker.counts().await.unwrap_or_default()
+    }
+
+    async fn tell_refused(&self, error: &OrderError) {
+        tracing::warn!(%error, "no order");
+        let cause = match error {
+            OrderError::OldAction => Cause::OldActionRefused,
+            OrderError::Refused(_) => Cause::Malformed,
+            _ => return,
+        };
+        let mut result =
+            ActionResult::new(self.bus.service().clone(), wall_now(), "noop", Status::Skipped);
+        (result.cause, result.message) = (Some(cause), Some(error.to_string()));
+        publish(&self.bus, &result).await;
+    }
+
+    async fn tell(&self, subject: &Subject, status: Status, cause: Cause, message: &str) {
+        let mut result = subject.result(&self.bus, status, cause, message);
+        result.observed = Some(self.counts().await.ready);
+        publish(&self.bus, &result).await;
+    }
+}
+
+impl Subject {
+    fn result(&self, bus: &Bus, status: Status, cause: Cause, message: &str) -> ActionResult {
+        let mut result = ActionResult::new(bus.service().clone(), wall_now(), self.verb, status);
+        result.target = bus.service().to_string();
+        result.reason.clone_from(&self.order.reason);
+        result.message = Some(message.to_owned());
+        (result.id, result.cause) = (self.order.id, Some(cause));
+        (result.epoch, result.seq) = (Some(self.order.epoch), Some(self.order.seq));
+        result.replicas = Some(self.order.replicas);
+        result
+    }
+}
+
+/// Tells when an order is carried out, or that it takes too long.
+async fn settle(bus: Bus, docker: Arc<DockerExecutor>, subject: Subject) {
+    let start = Instant::now();
+    let mut members = docker.members();
+    let wanted = subject.order.replicas;
+    let is_met = |members: &Vec<planner_ports::Member>| {
+        let counts = ReplicaCounts::of(members);
+        counts == ReplicaCounts { ready: wanted, ..ReplicaCounts::default() }
+    };
+    let met = timeout(SETTLED_WITHIN, members.wait_for(is_met)).await.is_ok_and(|met| met.is_ok());
+    let counts = ReplicaCounts::of(&docker.members().borrow().clone());
+    let (status, cause, message) = if met {
+        (Status::Ok, Cause::Applied, format!("{wanted} replicas are ready"))
+    } else {
+        let why = docker.last_error().unwrap_or_else(|| String::from("it is under way"));
+        (Status::Error, Cause::Timeout, format!("{} of {wanted} are ready: {why}", counts.ready))
+    };
+    let mut result = subject.result(&bus, status, cause, &message);
+    result.observed = Some(counts.ready);
+    result.took_ms = Some(start.elapsed().as_secs_f64() * 1_000.0);
+    publish(&bus, &result).await;
+}
+
+/// Tells a result to whoever listens.
+async fn publish(bus: &Bus, result: &ActionResult) {
+    if let Err(error) = bus.publish(Channel::Results, &result.write()).await {
+        tracing::warn!(%error, "a result was not told");
+    }
+}

@@ -1,0 +1,159 @@
+//! Decides, and gives orders while it holds the lease.
+//!
+//! A planner without the lease learns from the same windows and suggests: when it takes over its
+//! baseline is warm. Its memory is on disk, and a restart goes on from it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use clap::Command;
+use planner_core::journal::{Header, Record};
+use planner_core::{
+    Decision, Heuristic, Mode, NoSignal, Operation, Planner, Policy, QuarantinedBaseline, Step,
+};
+use planner_ports::{Executor as _, ReplicaCounts, Timeline};
+use planner_redis::{Lease, LeaseHold, RedisExecutor, RedisExecutorSettings, RedisTelemetry};
+use planner_runtime::{
+    Driver, Fault, Flow, JournalError, JournalWriter, Observer, Ports, SnapshotFile, StoredSnapshot,
+};
+use tokio::sync::{mpsc, watch};
+
+use crate::parts;
+use crate::pause::{LOOK, Pause};
+use crate::program::{Context, Failure};
+
+/// How often the memory is written when nothing binds.
+const SAVE: Duration = Duration::from_secs(10);
+/// Decisions that wait to be told; more than that are told to nobody.
+const TOLD_MAX: usize = 64;
+
+type Stored = StoredSnapshot<<Heuristic as Policy>::State, QuarantinedBaseline>;
+
+/// Runs the program.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let command = Command::new("planner")
+        .about("Decides how many replicas a service should run, and gives orders on Redis")
+        .after_help(
+            "Reads windows from `alerts`. Of several planners the one that holds the lease gives \
+             orders, the others suggest. STATE_DIR keeps memory and journals: `why` and `replay` \
+             read the latter. `doctor` examines the same settings. While PAUSE_FILE is there \
+             nothing is scaled.",
+        );
+    crate::program::run(command, arguments, run)
+}
+
+async fn run(context: Context) -> Result<(), Failure> {
+    let settings = &context.settings;
+    let config = settings.config()?;
+    let bus = parts::bus(settings).await?;
+    let folder = parts::state_dir(settings)?;
+    let file = SnapshotFile::new(folder.join("planner.snapshot"), bus.service().clone());
+    let stored: Option<Stored> = file.load()?;
+    let timeline = stored.as_ref().map_or_else(Timeline::begin, StoredSnapshot::timeline);
+    let is_resumed = stored.is_some();
+    let planner = match stored {
+        Some(stored) => Planner::restore(config, Heuristic, stored.snapshot)?,
+        None => Planner::new(config, Heuristic),
+    };
+    let journal = new_journal(&folder)?;
+    let header: Header<<Heuristic as Policy>::State, QuarantinedBaseline> =
+        Header::of(bus.service().clone(), &planner, is_resumed);
+    let journal = JournalWriter::create(&journal, &header)?;
+    let lease = Lease::hold(&bus, &holder(), settings.span("LEASE_SEC")?)?;
+    let mut orders = RedisExecutorSettings::default();
+    orders.key = parts::key(settings)?;
+    orders.order_ttl = settings.span("ORDER_TTL_SEC")?;
+    let executor = Arc::new(RedisExecutor::new(&bus, lease.clone(), orders)?);
+    let (operate, operations) = watch::channel(planner.operation());
+    tokio::spawn(command(operate, lease.clone(), Pause::of(settings)));
+    let (told, telling) = mpsc::channel(TOLD_MAX);
+    tokio::spawn(tell(Arc::clone(&executor), telling));
+    let ports =
+        Ports { telemetry: Box::new(RedisTelemetry::new(&bus, timeline)), executor, advisor: None };
+    let mut scribe = Scribe { journal, told, broken: None };
+    tracing::info!(service = %bus.service(), is_resumed, "deciding");
+    Driver::new(planner, timeline)
+        .saving_to(file, SAVE)
+        .operated_by(operations)
+        .run(ports, &mut scribe, context.stopped())
+        .await;
+    if let Err(error) = lease.release().await {
+        tracing::warn!(%error, "the lease ends by itself");
+    }
+    scribe.broken.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// Who this is, told from every other planner.
+fn holder() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("planner-{}-{}", std::process::id(), since.as_nanos())
+}
+
+/// A journal of this run; those of earlier ones stay.
+fn new_journal(folder: &std::path::Path) -> Result<PathBuf, Failure> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    Ok(folder.join(format!("journal-{}.jsonl", since.as_millis())))
+}
+
+/// Says what is allowed: nothing while the file is there, acting while the lease is held.
+async fn command(operate: watch::Sender<Operation>, lease: LeaseHold, pause: Pause) {
+    loop {
+        let mode = match (pause.is_on(), lease.epoch()) {
+            (true, _) => Mode::Pause,
+            (false, Some(_)) => Mode::Act,
+            (false, None) => Mode::Shadow,
+        };
+        let changed = operate
+            .send_if_modified(|operation| std::mem::replace(&mut operation.mode, mode) != mode);
+        if changed {
+            tracing::info!(?mode, epoch = lease.epoch(), "operating");
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Tells listeners of decisions that order nothing; orders tell of themselves.
+async fn tell(executor: Arc<RedisExecutor>, mut telling: mpsc::Receiver<Decision>) {
+    while let Some(decision) = telling.recv().await {
+        let window = &decision.derivation.window;
+        if let Some(ready) = window.ready() {
+            let starting = window.starting().unwrap_or(0);
+            executor.note_counts(ReplicaCounts { ready, starting, draining: 0 });
+        }
+        // Counting asks who leads now: an executor may know of a newer epoch.
+        let _only_to_listen = executor.counts().await;
+        if let Err(error) = executor.publish_hold(&decision).await {
+            tracing::warn!(%error, "a decision was told to nobody");
+        }
+    }
+}
+
+/// Writes the journal.
+struct Scribe {
+    journal: JournalWriter,
+    told: mpsc::Sender<Decision>,
+    broken: Option<JournalError>,
+}
+
+impl Observer<NoSignal> for Scribe {
+    fn on_record(&mut self, record: &Record<NoSignal>) -> Flow {
+        if let Err(error) = self.journal.record(record) {
+            self.broken = Some(error);
+            return Flow::Break;
+        }
+        if let Step::Decide(decision) = &record.step {
+            if decision.target().is_some() {
+                tracing::info!("{decision}");
+            }
+            let _nobody_waits_for_it = self.told.try_send(decision.clone());
+        }
+        Flow::Continue
+    }
+
+    fn on_fault(&mut self, fault: &Fault) {
+        tracing::warn!(%fault, "fault");
+    }
+}
