@@ -6,9 +6,9 @@
 
 mod error;
 mod follow;
-mod image;
+pub mod image;
 mod run;
-mod servers;
+pub mod servers;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -27,16 +27,14 @@ struct Program {
     #[command(subcommand)]
     part: Option<Part>,
     #[command(flatten)]
-    args: Args,
+    run: quickstart::Args,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
-/// What can be set.
+/// What can be set beside the flags of `quickstart`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {
-    /// What `quickstart` takes too.
-    #[command(flatten)]
-    pub run: quickstart::Args,
-
+pub struct EngineArgs {
     /// Socket of the Docker engine; images, containers and a network of this run are made on it
     /// and removed at the end
     #[arg(
@@ -73,8 +71,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     match parsed.part {
         Some(Part::App(args)) => program::finish("app", app::run(&args)),
         Some(Part::Loadgen(args)) => program::finish("loadgen", loadgen::run_program(&args)),
-        None => match Plan::try_from(parsed.args.run.clone()) {
-            Ok(plan) => program::finish("demo", run::run(&parsed.args, &plan)),
+        None => match Plan::try_from(parsed.run) {
+            Ok(plan) => program::finish("demo", run::run(&parsed.engine, &plan)),
             Err(error) => program::finish::<_, ()>("demo", Err(error)),
         },
     }
@@ -89,5 +87,17 @@ fn stack_program(arguments: &[OsString]) -> Option<fn(Vec<OsString>) -> ExitCode
         "subscriber" => Some(crate::subscriber::main),
         "watcher" => Some(crate::watcher::main),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn no_two_flags_are_in_each_others_way() {
+        Program::command().debug_assert();
     }
 }

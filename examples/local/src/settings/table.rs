@@ -1,5 +1,7 @@
 //! The one table of settings: name, default, unit, what it is, and the core's name for it.
 
+use std::fmt::Write as _;
+
 /// How a setting is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
@@ -246,4 +248,31 @@ impl Setting {
     pub(super) fn needs_advisor(&self) -> bool {
         (self.name.starts_with("LLM_") && self.name != "LLM_URL") || self.name == "SEED"
     }
+}
+
+/// The table as the documentation shows it.
+pub fn as_markdown() -> String {
+    let mut text = String::from(
+        "# Settings\n\nMade from the table in `examples/local/src/settings/table.rs`; do not edit \
+         it here.\n\nEach is a line `name = value` in the file of `--config`, in lower case; a \
+         variable of the environment, in upper case; and a flag, with dashes. A flag wins over the \
+         environment, the environment over the file. A secret has no flag: everybody on the \
+         machine can read command lines.\n\n| name | default | what it is | unit |\n|---|---|---|---|\n",
+    );
+    for setting in TABLE {
+        let unit = match setting.unit {
+            Count => "whole number",
+            Number => "number",
+            Seconds => "seconds",
+            Secret => "text, never shown",
+            Text => "text",
+        };
+        let default = match setting.default {
+            "" => String::from("none"),
+            default => format!("`{default}`"),
+        };
+        let row = [&format!("`{}`", setting.name), &default, setting.help, unit];
+        let _a_string_takes_everything = writeln!(text, "| {} |", row.join(" | "));
+    }
+    text
 }

@@ -209,3 +209,14 @@ fn the_names_and_defaults_of_the_proof_of_concept_keep_working() {
         assert_eq!((setting.name, setting.default), (name, default));
     }
 }
+
+#[test]
+fn the_documented_table_is_the_one_in_force() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/settings.md");
+    let made = table::as_markdown();
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&file, &made).expect("written");
+    }
+    let found = fs::read_to_string(&file).expect("docs/settings.md");
+    assert!(found == made, "docs/settings.md is not up to date; make it with BLESS=1");
+}

@@ -1,7 +1,7 @@
 //! The replicas' image, network and leftovers on the engine.
 //!
-//! The image is built from scratch out of this very program and the libraries it is linked to: no
-//! registry is asked for anything.
+//! The image is built from scratch out of `demo` and the libraries it is linked to: no registry is
+//! asked for anything.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,16 +21,20 @@ const CALL_MAX_S: u64 = 120;
 const PROGRAM: &str = "demo";
 
 /// What a run makes on the engine. Its name is its own, and so is all that is removed.
-pub(super) struct OnEngine {
+pub struct OnEngine {
     engine: Docker,
     socket: PathBuf,
     /// Names image and network.
-    pub(super) name: String,
+    pub name: String,
 }
 
 impl OnEngine {
-    /// Builds the image and makes the network.
-    pub(super) async fn make(socket: &Path) -> Result<Self, DemoError> {
+    /// Builds the image out of `program`, which is `demo`, and makes the network.
+    ///
+    /// # Errors
+    ///
+    /// [`DemoError::Engine`] with what the engine said.
+    pub async fn make(socket: &Path, program: &Path) -> Result<Self, DemoError> {
         let path = socket.to_string_lossy();
         let engine = Docker::connect_with_unix(&path, CALL_MAX_S, API_DEFAULT_VERSION);
         let told = |what, cause: String| DemoError::Engine { what, cause, socket: socket.into() };
@@ -38,7 +42,7 @@ impl OnEngine {
         let name = format!("planner-demo-{}", std::process::id());
         let made = Self { engine, socket: socket.to_owned(), name };
         let context =
-            context().map_err(|error| told("collecting the program", error.to_string()))?;
+            context(program).map_err(|error| told("collecting the program", error.to_string()))?;
         made.build(context).await?;
         let network = NetworkCreateRequest {
             name: made.name.clone(),
@@ -78,7 +82,7 @@ impl OnEngine {
     }
 
     /// Removes what this run made: containers of its installation, network and image.
-    pub(super) async fn remove(&self, install: Option<&str>) {
+    pub async fn remove(&self, install: Option<&str>) {
         if let Some(install) = install {
             let label = vec![format!("planner.install={install}")];
             let filters = Some(HashMap::from([(String::from("label"), label)]));
@@ -99,9 +103,8 @@ impl OnEngine {
     }
 }
 
-/// The build context: this program, its libraries at their places, and three lines.
-fn context() -> std::io::Result<Vec<u8>> {
-    let program = std::env::current_exe()?;
+/// The build context: the program, its libraries at their places, and three lines.
+fn context(program: &Path) -> std::io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     let mut add = |path: &str, bytes: &[u8], mode| {
         let mut header = tar::Header::new_gnu();
@@ -112,8 +115,8 @@ fn context() -> std::io::Result<Vec<u8>> {
     let text =
         format!("FROM scratch\nCOPY root/ /\nUSER 65534:65534\nENTRYPOINT [\"/{PROGRAM}\"]\n");
     add("Dockerfile", text.as_bytes(), 0o644)?;
-    add(&format!("root/{PROGRAM}"), &std::fs::read(&program)?, 0o755)?;
-    for library in libraries(&program)? {
+    add(&format!("root/{PROGRAM}"), &std::fs::read(program)?, 0o755)?;
+    for library in libraries(program)? {
         let place = format!("root{}", library.display());
         add(&place, &std::fs::read(&library)?, 0o755)?;
     }
@@ -136,7 +139,8 @@ mod tests {
 
     #[test]
     fn the_context_holds_the_program_and_the_loader_that_it_needs() {
-        let context = context().expect("a context");
+        let program = std::env::current_exe().expect("a program");
+        let context = context(&program).expect("a context");
         let mut archive = tar::Archive::new(context.as_slice());
         let names: Vec<String> = archive
             .entries()
@@ -145,7 +149,7 @@ mod tests {
             .collect();
         assert_eq!(names.first().map(String::as_str), Some("Dockerfile"));
         assert!(names.iter().any(|name| name == "root/demo"), "{names:?}");
-        let linked = libraries(&std::env::current_exe().expect("a program")).expect("a list");
+        let linked = libraries(&program).expect("a list");
         assert_eq!(names.len(), 2 + linked.len());
     }
 }

@@ -12,11 +12,11 @@ use planner_examples_local::quickstart::{
 use planner_examples_local::report::WindowRow;
 use planner_nginx::NginxSettings;
 use planner_ports::Executor as _;
-use planner_redis::{Bus, RedisCounts, RedisSettings};
+use planner_redis::{Bus, RedisCounts, RedisSettings, RoutingReader};
 use planner_runtime::Observer as _;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::Args;
+use super::EngineArgs;
 use super::error::DemoError;
 use super::follow::Follower;
 use super::image::OnEngine;
@@ -28,7 +28,7 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Runs the plan to its end, or to the first interrupt.
-pub(super) fn run(args: &Args, plan: &Plan) -> Result<(), DemoError> {
+pub(super) fn run(args: &EngineArgs, plan: &Plan) -> Result<(), DemoError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -37,7 +37,7 @@ pub(super) fn run(args: &Args, plan: &Plan) -> Result<(), DemoError> {
     let ended = runtime.block_on(async {
         let mut folder = Folder::make(plan.args.out.as_deref(), needed_bytes(plan))
             .map_err(planner_examples_local::quickstart::QuickstartError::from)?;
-        let engine = OnEngine::make(&args.docker_socket).await?;
+        let engine = OnEngine::make(&args.docker_socket, &own_program()?).await?;
         let stack = folder.file("stack");
         let ended = run_on(args, plan, &engine, &mut folder, &stack).await;
         engine.remove(install(&stack.join("state")).as_deref()).await;
@@ -45,6 +45,12 @@ pub(super) fn run(args: &Args, plan: &Plan) -> Result<(), DemoError> {
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
+}
+
+/// The file that this program is.
+fn own_program() -> Result<PathBuf, DemoError> {
+    std::env::current_exe()
+        .map_err(|cause| DemoError::File { path: PathBuf::from("/proc/self/exe"), cause })
 }
 
 /// Addresses and files of a run.
@@ -58,7 +64,7 @@ struct Place {
 
 impl Place {
     fn choose(
-        args: &Args,
+        args: &EngineArgs,
         plan: &Plan,
         engine: &OnEngine,
         stack: &Path,
@@ -81,7 +87,7 @@ impl Place {
     }
 
     /// What every program of the run reads: the settings of `quickstart`, by their names here.
-    fn settings_text(&self, args: &Args, plan: &Plan, engine: &OnEngine) -> String {
+    fn settings_text(&self, args: &EngineArgs, plan: &Plan, engine: &OnEngine) -> String {
         let config = &plan.config;
         let (step_out, step_in) = (config.step_out(), config.step_in());
         let log = self.nginx.log.map_or_else(String::new, |log| log.to_string());
@@ -146,7 +152,7 @@ fn install(state: &Path) -> Option<String> {
 
 /// Starts everything, runs the load, ends everything but what is on the engine.
 async fn run_on(
-    args: &Args,
+    args: &EngineArgs,
     plan: &Plan,
     engine: &OnEngine,
     folder: &mut Folder,
@@ -157,10 +163,12 @@ async fn run_on(
     folder.keep();
     let redis = redis(stack, place.redis).await?;
     let nginx = nginx(stack, place.http, &place.nginx).await?;
-    let start = |name| Process::stack(name, stack, &place.settings);
+    let program = own_program()?;
+    let start = |name| Process::stack(name, &program, stack, &place.settings);
     let (watcher, executor) = (start("watcher")?, start("executor")?);
-    let counts = RedisCounts::new(bus(place.redis).await?);
-    wait_until_ready(&counts, plan.args.min, &executor).await?;
+    let bus = bus(place.redis).await?;
+    wait_until_routed(&bus, plan.args.min, &executor).await?;
+    let counts = RedisCounts::new(bus);
     let (monitor, planner) = (start("monitor")?, start("planner")?);
     let ended = run_load(plan, folder, &place, &counts, interrupt).await;
     for process in [planner, monitor, executor, watcher, nginx, redis] {
@@ -175,20 +183,17 @@ async fn bus(address: SocketAddr) -> Result<Bus, DemoError> {
     Bus::open(settings).await.map_err(|error| DemoError::Settings(error.to_string()))
 }
 
-async fn wait_until_ready(
-    counts: &RedisCounts,
-    replicas: u32,
-    executor: &Process,
-) -> Result<(), DemoError> {
-    let end = Instant::now() + READY_WITHIN;
-    while counts.counts().await.map_or(0, |counts| counts.ready) < replicas {
-        if Instant::now() > end {
-            let log = executor.log().to_owned();
-            return Err(DemoError::NoReplica { replicas, waited: READY_WITHIN, log });
-        }
-        sleep(LOOK).await;
-    }
-    Ok(())
+/// Waits until the load balancer serves the first replicas, which is more than that they are ready.
+async fn wait_until_routed(bus: &Bus, replicas: u32, executor: &Process) -> Result<(), DemoError> {
+    let mut routings = RoutingReader::new(bus);
+    let routed = async {
+        // A loss of the connection is told once, and reading goes on.
+        while routings.next().await.map_or(0, |routing| routing.addrs.len()) < replicas as usize {}
+    };
+    timeout(READY_WITHIN, routed).await.map_err(|_| {
+        let log = executor.log().to_owned();
+        DemoError::NoReplica { replicas, waited: READY_WITHIN, log }
+    })
 }
 
 /// Runs the load while the journal is followed, and writes down what came of it.

@@ -20,7 +20,7 @@ const UP_WITHIN: Duration = Duration::from_secs(10);
 const END_WITHIN: Duration = Duration::from_secs(20);
 
 /// A process of this run; killed when it is dropped.
-pub(super) struct Process {
+pub struct Process {
     name: &'static str,
     child: Child,
     /// Its standard input, whose end tells it that this program is gone.
@@ -30,7 +30,11 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts `command`; what it writes goes to `FOLDER/NAME.log`.
-    pub(super) fn start(
+    ///
+    /// # Errors
+    ///
+    /// [`DemoError`] when there is no log or no such program.
+    pub fn start(
         name: &'static str,
         folder: &Path,
         command: &mut Command,
@@ -56,21 +60,28 @@ impl Process {
         Ok(Self { name, child, lifeline, log })
     }
 
-    /// A program of the stack, which is this program by subcommand.
-    pub(super) fn stack(
+    /// A program of the stack, which is `demo` by subcommand.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Process::start`].
+    pub fn stack(
         name: &'static str,
+        demo: &Path,
         folder: &Path,
         settings: &Path,
     ) -> Result<Self, DemoError> {
-        let program = std::env::current_exe()
-            .map_err(|cause| DemoError::File { path: folder.to_owned(), cause })?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(demo);
         command.arg(name).arg("--config").arg(settings);
         Self::start(name, folder, command.args(["--exit-with-parent", "--json-logs"]))
     }
 
     /// Waits until `address` takes connections.
-    pub(super) async fn up(&mut self, address: SocketAddr) -> Result<(), DemoError> {
+    ///
+    /// # Errors
+    ///
+    /// [`DemoError::Server`] when it ends, or takes none in time.
+    pub async fn up(&mut self, address: SocketAddr) -> Result<(), DemoError> {
         let end = Instant::now() + UP_WITHIN;
         loop {
             if TcpStream::connect(address).await.is_ok() {
@@ -86,16 +97,27 @@ impl Process {
         }
     }
 
-    pub(super) fn log(&self) -> &Path {
+    /// The file that it writes to.
+    pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// Ends it in order.
-    pub(super) async fn end(mut self) {
+    /// Its number, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Sends it a signal, if it still runs.
+    pub fn signal(&self, signal: Signal) {
         let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            let _it_may_have_ended = kill_process(pid, Signal::TERM);
+            let _it_may_have_ended = kill_process(pid, signal);
         }
+    }
+
+    /// Ends it in order.
+    pub async fn end(mut self) {
+        self.signal(Signal::TERM);
         if timeout(END_WITHIN, self.child.wait()).await.is_err() {
             let _it_is_gone_then = self.child.kill().await;
         }
@@ -104,12 +126,20 @@ impl Process {
 }
 
 /// A loopback address that was free a moment ago.
-pub(super) fn free_address() -> std::io::Result<SocketAddr> {
+///
+/// # Errors
+///
+/// [`std::io::Error`] when there is no port to be had.
+pub fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 /// A Redis with its own folder.
-pub(super) async fn redis(folder: &Path, address: SocketAddr) -> Result<Process, DemoError> {
+///
+/// # Errors
+///
+/// [`DemoError`] when it does not come up.
+pub async fn redis(folder: &Path, address: SocketAddr) -> Result<Process, DemoError> {
     let data = folder.join("redis");
     make(&data)?;
     let mut command = Command::new("redis-server");
@@ -121,7 +151,11 @@ pub(super) async fn redis(folder: &Path, address: SocketAddr) -> Result<Process,
 }
 
 /// An nginx with its own folder, in front of nothing yet.
-pub(super) async fn nginx(
+///
+/// # Errors
+///
+/// [`DemoError`] when it does not come up.
+pub async fn nginx(
     folder: &Path,
     http: SocketAddr,
     settings: &NginxSettings,
@@ -150,6 +184,10 @@ pub(super) async fn nginx(
 }
 
 /// Makes a folder and those above it.
-pub(super) fn make(path: &Path) -> Result<(), DemoError> {
+///
+/// # Errors
+///
+/// [`DemoError::File`] when it cannot be made.
+pub fn make(path: &Path) -> Result<(), DemoError> {
     std::fs::create_dir_all(path).map_err(|cause| DemoError::File { path: path.to_owned(), cause })
 }

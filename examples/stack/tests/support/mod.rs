@@ -1,0 +1,118 @@
+//! A Redis of a test's own, and the programs of the stack on it.
+
+// Every test program uses a part of it.
+#![allow(dead_code)]
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use planner_core::ServiceId;
+use planner_examples_stack::demo::servers::{self, Process, free_address};
+use planner_redis::{Bus, Channel, Mode, Reader, RedisSettings};
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long anything may take to come true.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// The program that all programs are, by subcommand.
+pub(crate) fn demo() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_demo"))
+}
+
+/// A folder, a Redis, and settings of programs on it.
+pub(crate) struct Rig {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) redis: SocketAddr,
+    pub(crate) server: Option<Process>,
+    settings: Vec<(String, String)>,
+}
+
+impl Rig {
+    /// A Redis without anything in it.
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let redis = free_address().expect("a free port");
+        let server = Some(servers::redis(folder.path(), redis).await.expect("redis-server"));
+        let mut rig = Self { folder, redis, server, settings: Vec::new() };
+        rig.set("redis_port", redis.port());
+        let state = rig.path("state");
+        rig.set("state_dir", format!("{:?}", state.display().to_string()));
+        rig
+    }
+
+    /// Names a setting; text has to be quoted as TOML wants it.
+    pub(crate) fn set(&mut self, name: &str, value: impl std::fmt::Display) {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_string()));
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts a program of the stack with the settings of this moment, and further arguments.
+    pub(crate) fn run(&self, name: &'static str, more: &[&str]) -> Process {
+        let file = self.path(&format!("{name}.toml"));
+        let rows = self.settings.iter().map(|(name, value)| format!("{name} = {value}\n"));
+        std::fs::write(&file, rows.collect::<Vec<_>>().concat()).expect("written");
+        let mut command = tokio::process::Command::new(demo());
+        command.arg(name).arg("--config").arg(file).arg("--exit-with-parent").args(more);
+        Process::start(name, self.folder.path(), &mut command).expect("it starts")
+    }
+
+    /// The way to this Redis for the service `app`.
+    pub(crate) async fn bus(&self, mode: Mode) -> Bus {
+        let service = ServiceId::new("app").expect("a name");
+        let mut settings = RedisSettings::new(format!("redis://{}/", self.redis), service);
+        settings.mode = mode;
+        Bus::open(settings).await.expect("settings")
+    }
+
+    /// What a program has written.
+    pub(crate) fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
+    }
+}
+
+/// The next message of a reader that `wanted` makes something of.
+pub(crate) async fn next<T>(
+    reader: &mut Reader,
+    mut wanted: impl FnMut(&serde_json::Value) -> Option<T>,
+) -> T {
+    let found = async {
+        loop {
+            let Ok(entry) = reader.next().await else { continue };
+            let value = serde_json::from_slice(&entry.bytes).expect("JSON");
+            if let Some(found) = wanted(&value) {
+                return found;
+            }
+        }
+    };
+    timeout(SOON, found).await.expect("a message in time")
+}
+
+/// Waits until `done` gives something.
+pub(crate) async fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + SOON;
+    loop {
+        if let Some(value) = done() {
+            return value;
+        }
+        assert!(Instant::now() < end, "not in time: {what}");
+        sleep(Duration::from_millis(25)).await;
+    }
+}
+
+/// A subscription that is known to be heard: what is published before it would be lost.
+pub(crate) async fn subscribed(bus: &Bus, channel: Channel) -> Reader {
+    let mut reader = Reader::follow(bus, channel, 0);
+    let end = Instant::now() + SOON;
+    loop {
+        bus.publish(channel, r#"{"kind":"test"}"#).await.expect("published");
+        if timeout(Duration::from_millis(100), reader.next()).await.is_ok() {
+            return reader;
+        }
+        assert!(Instant::now() < end, "not subscribed");
+    }
+}
