@@ -453,6 +453,12 @@ impl Reconciler {
         if self.is_routing || Instant::now() < self.route_at {
             return;
         }
+        // Nobody answers, and nothing is known of the route: whoever routed before knew better.
+        let somebody_may =
+            self.replicas.values().any(|it| it.phase.is_kept() && it.address.is_some());
+        if self.routed.is_none() && wanted.is_empty() && somebody_may {
+            return;
+        }
         self.is_routing = true;
         let router = Arc::clone(&self.parts.router);
         self.tasks.spawn(async move {

@@ -86,7 +86,8 @@ impl RedisRouter {
     }
 
     /// Says which replicas there are. Those that requests were last routed to are ready whatever
-    /// is told of them here, and no others are.
+    /// is told of them here, and no others are. Before the first route nothing is said: what stands
+    /// from before a restart is nearer to the truth than that nobody is ready.
     ///
     /// # Errors
     ///
@@ -94,6 +95,9 @@ impl RedisRouter {
     pub async fn tell(&self, members: Vec<Member>) -> Result<(), BusError> {
         let mut state = self.shared.state.lock().await;
         state.told = members;
+        if state.backends.is_none() {
+            return Ok(());
+        }
         self.shared.say(&mut state).await.map(drop)
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bollard::models::NetworkCreateRequest;
 use bollard::query_parameters::{
@@ -39,7 +40,9 @@ impl OnEngine {
         let engine = Docker::connect_with_unix(&path, CALL_MAX_S, API_DEFAULT_VERSION);
         let told = |what, cause: String| DemoError::Engine { what, cause, socket: socket.into() };
         let engine = engine.map_err(|error| told("connecting", error.to_string()))?;
-        let name = format!("planner-demo-{}", std::process::id());
+        // An engine takes two networks of one name, and then knows neither by it.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let name = format!("planner-demo-{}-{}", std::process::id(), since.as_micros());
         let made = Self { engine, socket: socket.to_owned(), name };
         let context =
             context(program).map_err(|error| told("collecting the program", error.to_string()))?;

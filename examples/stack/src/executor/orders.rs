@@ -129,11 +129,12 @@ impl Obeying {
 
     /// One step of an old planner, as a target.
     async fn judge_step(&mut self, step: Step) -> Option<Subject> {
-        let ready = self.counts().await.ready;
+        // From what is wanted, not from what there is: that may be on its way.
+        let wanted = self.ledger.target().unwrap_or_else(|| self.bounds.min());
         let (verb, replicas) = match step {
-            Step::Up => ("scale_up", ready.saturating_add(1)),
-            Step::Down => ("scale_down", ready.saturating_sub(1)),
-            Step::Restart => ("restart", ready),
+            Step::Up => ("scale_up", wanted.saturating_add(1)),
+            Step::Down => ("scale_down", wanted.saturating_sub(1)),
+            Step::Restart => ("restart", wanted),
         };
         let order = Order {
             replicas,
