@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bollard::errors::Error;
@@ -36,6 +36,8 @@ const CALL_MAX: Duration = Duration::from_secs(30);
 const PROBE_MAX: Duration = Duration::from_secs(2);
 /// Pause before a stream of events that broke is asked for again.
 const EVENTS_PAUSE: Duration = Duration::from_secs(1);
+/// Events from this long before it is asked are told once more.
+const EVENTS_OVERLAP: Duration = Duration::from_secs(2);
 /// What can change the counts. Health checks alone make three events a probe.
 const EVENTS: [&str; 7] = ["create", "start", "die", "stop", "destroy", "oom", "health_status"];
 
@@ -94,15 +96,27 @@ impl Template {
         name: &str,
         network: Option<&str>,
     ) -> Result<Self, DockerError> {
+        Ok(Self::of_named(socket, name, network).await?.0)
+    }
+
+    /// The copy, and the name of what it is copied from.
+    pub(crate) async fn of_named(
+        socket: &Path,
+        name: &str,
+        network: Option<&str>,
+    ) -> Result<(Self, String), DockerError> {
         let told = |cause: String| DockerError::Copied { container: name.to_owned(), cause };
         let engine = connect(socket, CALL_MAX).map_err(|error| told(error.to_string()))?;
         let found = within(CALL_MAX, engine.inspect_container(name, None)).await;
         let found = found.and_then(|found| found.map_err(failed));
-        let mut template = Self::copy(found.map_err(|error| told(error.to_string()))?);
+        let found = found.map_err(|error| told(error.to_string()))?;
+        // Asked for by its id, it is listed by its name.
+        let full_name = found.name.as_deref().unwrap_or(name).trim_start_matches('/').to_owned();
+        let mut template = Self::copy(found);
         if let Some(network) = network {
             template.reach_on(network);
         }
-        Ok(template)
+        Ok((template, full_name))
     }
 }
 
@@ -163,10 +177,17 @@ impl Containers {
         let mut filters = self.label_filter();
         filters.insert(String::from("type"), vec![String::from("container")]);
         filters.insert(String::from("event"), EVENTS.map(String::from).into());
-        let options = EventsOptions { filters: Some(filters), ..<_>::default() };
+        // It is connected when it is read first: what happens until then is told again.
+        let since = SystemTime::now().checked_sub(EVENTS_OVERLAP).unwrap_or(UNIX_EPOCH);
+        let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().to_string();
+        let options = EventsOptions { filters: Some(filters), since: Some(since), until: None };
         let engine = connect(&self.settings.socket, CALL_MAX)?;
         Ok(Box::pin(engine.events(Some(options)).map(|event| event.is_ok())))
     }
+}
+
+fn named(found: &ContainerSummary, name: &str) -> bool {
+    found.names.as_deref().unwrap_or_default().iter().any(|other| other == name)
 }
 
 /// What a container is doing. A dead one keeps its last word on health, so that comes second.
@@ -198,9 +219,16 @@ impl Engine for Containers {
         let mut all: Vec<_> =
             slotted.filter_map(|(slot, found)| self.observed(slot, found)).collect();
         if let Some(base) = &self.base {
-            let name = vec![format!("^/{base}$")];
-            let found = self.list_filtered(HashMap::from([(String::from("name"), name)])).await?;
-            all.extend(found.into_iter().filter_map(|found| self.observed(BASE, found)));
+            let wanted = vec![format!("^/{base}$")];
+            let found = self.list_filtered(HashMap::from([(String::from("name"), wanted)])).await?;
+            // The engine takes the name for a pattern, in which a dot means anything.
+            let name = format!("/{base}");
+            let found = found.into_iter().find(|found| named(found, &name));
+            if let Some(base) = found.and_then(|found| self.observed(BASE, found)) {
+                // Whatever it is called: what we copy is not ours to stop.
+                all.retain(|other| other.id != base.id);
+                all.push(base);
+            }
         }
         Ok(all)
     }
@@ -239,7 +267,9 @@ impl Engine for Containers {
 
     async fn stop(&self, id: &str) -> Result<(), EngineError> {
         let engine = self.engine()?;
-        let seconds = i32::try_from(self.settings.stop_deadline.as_secs()).unwrap_or(i32::MAX);
+        // Rounded up: zero would be no time at all.
+        let seconds = self.settings.stop_deadline.as_millis().div_ceil(1_000);
+        let seconds = i32::try_from(seconds).unwrap_or(i32::MAX);
         let options = StopContainerOptions { t: Some(seconds), ..<_>::default() };
         let wait = CALL_MAX + self.settings.stop_deadline;
         gone_is_fine(within(wait, engine.stop_container(id, Some(options))).await?)
@@ -328,6 +358,7 @@ mod tests {
 
     #[test]
     fn a_dead_container_is_dead_whatever_its_last_word_on_health_was() {
+        use ContainerSummaryStateEnum as Is;
         let told = |state, status: &str| {
             super::state(&ContainerSummary {
                 state: Some(state),
@@ -335,7 +366,6 @@ mod tests {
                 ..ContainerSummary::default()
             })
         };
-        use ContainerSummaryStateEnum as Is;
         assert_eq!(told(Is::EXITED, "Exited (137) (healthy)"), State::Ended);
         let running = |healthy| State::Running { healthy };
         assert_eq!(told(Is::RUNNING, "Up 3 minutes (healthy)"), running(Some(true)));

@@ -1,17 +1,22 @@
 //! The executor's outside: targets in, counts and members out.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use planner_ports::{Executor, ExecutorError, Member, ReplicaCounts, Router};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::docker::Containers;
 use crate::engine::Engine;
 use crate::reconciler::{Parts, Reconciler};
 use crate::{DockerError, DockerSettings, Template};
+
+/// Counts are unknown when no list came for two of its intervals and this long.
+const STALE: Duration = Duration::from_secs(60);
 
 /// What is wanted of the reconciler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,17 +27,58 @@ pub(crate) struct Target {
     pub(crate) is_closing: bool,
 }
 
-/// What went wrong last, shared with the reconciler.
-#[derive(Debug, Default)]
-pub(crate) struct LastError(Mutex<Option<String>>);
+/// What an error is about: it is over when that works again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    End,
+    List,
+    Route,
+    Start,
+}
 
-impl LastError {
-    pub(crate) fn set(&self, error: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = error;
+/// What the reconciler knows, beside the members.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    told: Mutex<Told>,
+    /// How often it has looked: tests count it.
+    rounds: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    error: Option<(Source, String)>,
+    /// When the engine listed its containers last.
+    listed: Option<Instant>,
+}
+
+impl Known {
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn get(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn set(&self, source: Source, error: String) {
+        self.told().error = Some((source, error));
+    }
+
+    pub(crate) fn clear(&self, source: Source) {
+        self.told().error.take_if(|(of, _)| *of == source);
+    }
+
+    pub(crate) fn note_list(&self) {
+        self.told().listed = Some(Instant::now());
+        self.clear(Source::List);
+    }
+
+    pub(crate) fn count_round(&self) {
+        self.rounds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn error(&self) -> Option<String> {
+        self.told().error.as_ref().map(|(_, error)| error.clone())
+    }
+
+    fn age(&self) -> Option<Duration> {
+        self.told().listed.map(|listed| listed.elapsed())
     }
 }
 
@@ -43,9 +89,11 @@ impl LastError {
 /// two executors that want the same make the same containers, and the engine gives a name once.
 ///
 /// A container counts as ready when it is ready for traffic and routed. One that ends is taken out
-/// of the route at once and replaced, after a pause of 1 s to 60 s that doubles while starts keep
-/// failing. A surplus one is taken out of the route, drained, stopped, removed: those that are not
-/// ready first, then the highest numbers.
+/// of the route at once and replaced, after a pause of 1 s to 60 s that doubles until one has
+/// stayed in traffic for 10 s. One that does not answer any more is taken out of the route until it
+/// does, and replaced when it does not; not when many are so, which is the network or an overload.
+/// A surplus one is taken out of the route, drained, stopped, removed: those that are not ready
+/// first, then the highest numbers.
 ///
 /// Dropped, it leaves its containers running; [`DockerExecutor::shutdown`] removes them in order.
 #[derive(Debug)]
@@ -53,7 +101,8 @@ pub struct DockerExecutor {
     max_replicas: u32,
     target: watch::Sender<Target>,
     members: watch::Receiver<Vec<Member>>,
-    error: Arc<LastError>,
+    known: Arc<Known>,
+    stale: Duration,
     task: JoinHandle<()>,
 }
 
@@ -85,8 +134,8 @@ impl DockerExecutor {
         settings: DockerSettings,
     ) -> Result<Self, DockerError> {
         settings.check()?;
-        let template = Template::of_container(&settings.socket, base, network).await?;
-        Self::with_base(template, Some(base.to_owned()), router, settings)
+        let (template, base) = Template::of_named(&settings.socket, base, network).await?;
+        Self::with_base(template, Some(base), router, settings)
     }
 
     fn with_base(
@@ -110,17 +159,25 @@ impl DockerExecutor {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| DockerError::NoRuntime)?;
         let (target, wanted) = watch::channel(Target::default());
         let (tell, members) = watch::channel(Vec::new());
-        let error = Arc::<LastError>::default();
+        let known = Arc::<Known>::default();
+        let stale = 2 * settings.resync + STALE;
         let max_replicas = settings.max_replicas.get();
         let parts =
-            Parts { engine, router, settings, target: wanted, members: tell, error: error.clone() };
+            Parts { engine, router, settings, target: wanted, members: tell, known: known.clone() };
         let task = runtime.spawn(Reconciler::new(parts).run());
-        Ok(Self { max_replicas, target, members, error, task })
+        Ok(Self { max_replicas, target, members, known, stale, task })
     }
 
-    /// What went wrong last with engine, router or a start; `None` when the latest try worked.
+    /// What went wrong last with engine, router or a start; `None` when that works
+    /// again.
     pub fn last_error(&self) -> Option<String> {
-        self.error.get()
+        self.known.error()
+    }
+
+    /// How often the reconciler has looked so far.
+    #[cfg(test)]
+    pub(crate) fn rounds(&self) -> u64 {
+        self.known.rounds.load(Ordering::Relaxed)
     }
 
     /// The replicas as they change.
@@ -171,12 +228,15 @@ impl Executor for DockerExecutor {
         Ok(())
     }
 
-    /// Unknown until the engine has listed what is there.
+    /// Unknown until the engine has listed what is there, and when it has not for long.
     async fn counts(&self) -> Result<ReplicaCounts, ExecutorError> {
-        if self.members.has_changed().is_err() && !self.target.borrow().is_closing {
-            return Err(ended());
-        }
-        if let Some(cause) = self.error.get().filter(|_| self.members.borrow().is_empty()) {
+        if self.members.has_changed().is_err() {
+            if !self.target.borrow().is_closing {
+                return Err(ended());
+            }
+        } else if self.known.age().is_none_or(|age| age > self.stale) {
+            let unknown = || String::from("no list of containers was given yet");
+            let cause = self.known.error().unwrap_or_else(unknown);
             return Err(ExecutorError::Unavailable { engine: "Docker", cause });
         }
         Ok(ReplicaCounts::of(&self.members.borrow()))

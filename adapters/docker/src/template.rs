@@ -160,6 +160,12 @@ impl Template {
         self
     }
 
+    /// Whether it carries a label: whoever copies may want a permission first.
+    pub fn has_label(&self, name: &str, value: &str) -> bool {
+        let labels = self.body.labels.as_ref();
+        labels.and_then(|labels| labels.get(name)).is_some_and(|found| found == value)
+    }
+
     fn host(&mut self) -> &mut HostConfig {
         self.body.host_config.get_or_insert_default()
     }
@@ -266,6 +272,8 @@ mod tests {
     fn a_copy_is_faithful_except_where_two_would_be_in_each_others_way() {
         let template = Template::copy(running());
         assert_eq!(template.reached_on(), "back");
+        assert!(template.has_label("agentic.target", "true"));
+        assert!(!template.has_label("agentic.target", "false"));
         assert_eq!(template.further_networks(), [String::from("front")]);
         let body = template.body(HashMap::new());
         assert_eq!(body.image.as_deref(), Some("sha256:abc"));

@@ -16,7 +16,7 @@ mod service;
 
 pub use args::{Args, Plan, UsageError};
 pub use error::QuickstartError;
-pub use folder::Folder;
+pub use folder::{Folder, FolderError};
 pub use load::{Interrupt, Load, create_log};
 pub use outcome::Ended;
 pub use policy::{PolicyName, UnknownPolicy};

@@ -44,10 +44,6 @@ pub struct EngineArgs {
         value_name = "FILE"
     )]
     pub docker_socket: PathBuf,
-
-    /// Where the engine makes the replicas: docker, or swarm
-    #[arg(long, default_value = "docker", value_name = "NAME", value_parser = ["docker"])]
-    pub engine: String,
 }
 
 /// The other processes of a run that are no program of the stack.
@@ -81,6 +77,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 /// The program of the stack that a subcommand names.
 fn stack_program(arguments: &[OsString]) -> Option<fn(Vec<OsString>) -> ExitCode> {
     match arguments.get(1)?.to_str()? {
+        "dashboard" => Some(crate::dashboard::main),
         "executor" => Some(crate::executor::main),
         "monitor" => Some(crate::monitor::main),
         "planner" => Some(crate::planner::main),

@@ -1,7 +1,7 @@
 //! Obeys the newest order, and nobody else's: the one program that holds the engine's socket.
 //!
-//! What it has accepted is on disk before it is carried out, so that no restart obeys an order twice
-//! or an older one after it. Replicas are left running when it ends.
+//! What it has accepted is on disk before it is carried out, so that no restart obeys an order
+//! twice or an older one after it. Replicas are left running when it ends.
 
 mod ledger;
 mod orders;
@@ -109,6 +109,12 @@ async fn docker(
     let network = settings.text("NETWORK");
     let Some(image) = settings.text("REPLICA_IMAGE") else {
         let base = settings.text("TARGET_CONTAINER").unwrap_or_default();
+        let template = Template::of_container(&docker.socket, base, network).await?;
+        if !template.has_label("agentic.target", "true") {
+            let rule =
+                "a container with the label agentic.target=true, by which its owner permits it";
+            return Err(settings.not("TARGET_CONTAINER", rule).into());
+        }
         return Ok(DockerExecutor::copying(base, network, router, docker).await?);
     };
     let network =

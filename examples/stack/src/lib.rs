@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Everything between them is on Redis. Only the [`executor`] holds the engine's socket, only the
-//! [`watcher`] writes nginx's file, only the [`planner`] that holds the lease gives orders. Each may
-//! be killed at any time: traffic goes on, and whoever comes back goes on from what it finds.
+//! [`watcher`] writes nginx's file, only the [`planner`] that holds the lease gives orders. Each
+//! may be killed at any time: traffic goes on, and whoever comes back goes on from what it finds.
 //!
 //! [`subscriber`] prints results, [`dashboard`] shows them, [`demo`] starts all of it on loopback.
 
@@ -18,6 +18,7 @@
     reason = "this package is never published: its only users are its own programs"
 )]
 
+pub mod dashboard;
 pub mod demo;
 pub mod executor;
 pub mod monitor;
@@ -28,3 +29,4 @@ pub mod watcher;
 
 mod parts;
 mod pause;
+mod text;

@@ -13,6 +13,9 @@ use planner_redis::{BusError, Channel, Reader};
 use crate::parts;
 use crate::program::{Context, Failure};
 
+/// Characters of a text from elsewhere that are shown.
+const TEXT_MAX: usize = 400;
+
 /// Runs the program.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let flag = |name, help| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
@@ -129,13 +132,9 @@ fn told(result: &ActionResult) -> String {
     )
 }
 
-/// Text from elsewhere cannot end a line, move the cursor or turn the direction of writing.
+/// Text from elsewhere, on one line.
 fn harmless(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars()
-        .map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c })
-        .take(400)
-        .collect()
+    crate::text::plain(text, TEXT_MAX)
 }
 
 #[cfg(test)]

@@ -207,7 +207,7 @@ async fn served(stack: &Stack) {
 #[ignore = "needs redis-server, nginx and a Docker engine"]
 async fn users_lose_nothing_while_replicas_come_and_go_and_every_program_dies() {
     let stack = Stack::start().await;
-    let _watcher = stack.rig.run("watcher", &[]);
+    let watcher = stack.rig.run("watcher", &[]);
     let executor = stack.rig.run("executor", &[]);
     served(&stack).await;
     // Slow requests, so that a replica which is stopped too early would cut some.
@@ -234,7 +234,7 @@ async fn users_lose_nothing_while_replicas_come_and_go_and_every_program_dies() 
     let redis = stack.rig.server.take().expect("a server");
     redis.signal(Signal::KILL);
     redis.end().await;
-    drop(_watcher);
+    drop(watcher);
     sleep(Duration::from_secs(3)).await;
     let again = servers::redis(stack.rig.folder.path(), stack.rig.redis).await;
     stack.rig.server = Some(again.expect("it starts"));

@@ -171,3 +171,56 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> std::io::Result<(u16
     let status = status.ok_or_else(|| std::io::Error::other(format!("no status: {answer:?}")))?;
     Ok((status, body.to_owned(), head.to_owned()))
 }
+
+/// A client that keeps its connection, and tries once more when nginx closed it before it answered.
+pub(crate) struct Keeper {
+    address: SocketAddr,
+    kept: Option<BufReader<TcpStream>>,
+    /// Requests that were tried once more.
+    pub(crate) again: u32,
+}
+
+impl Keeper {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self { address, kept: None, again: 0 }
+    }
+
+    /// One request; panics when it is lost in any other way.
+    pub(crate) async fn ask(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            match exchange(kept).await {
+                Ok(kept) => return self.kept = kept,
+                Err(bytes) => assert_eq!(bytes, 0, "an answer was cut"),
+            }
+            self.again += 1;
+        }
+        let fresh = TcpStream::connect(self.address).await.expect("nginx listens");
+        self.kept = exchange(BufReader::new(fresh)).await.expect("an answer to a fresh connection");
+    }
+}
+
+/// A request and its answer; the connection, if it is kept. The bytes that came of one that broke.
+async fn exchange(mut stream: BufReader<TcpStream>) -> Result<Option<BufReader<TcpStream>>, usize> {
+    let request = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+    stream.write_all(request).await.map_err(|_| 0_usize)?;
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let before = head.len();
+        match stream.read_line(&mut head).await {
+            Ok(read) if read > 0 => {}
+            _ => return Err(head.len()),
+        }
+        let line = head[before..].trim().to_ascii_lowercase();
+        if let Some(told) = line.strip_prefix("content-length:") {
+            length = told.trim().parse().expect("a length");
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.map_err(|_| head.len())?;
+    let closes = head.to_ascii_lowercase().contains("connection: close");
+    Ok((!closes).then_some(stream))
+}

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use planner_core::{ServiceId, Timestamp};
+use planner_examples_local::program::say;
 use planner_examples_local::quickstart::{
     Ended, Folder, Interrupt, Load, Plan, Recorder, View, announce, create_log, finish,
     needed_bytes, view_state,
@@ -58,6 +59,7 @@ struct Place {
     stack: PathBuf,
     http: SocketAddr,
     redis: SocketAddr,
+    dashboard: SocketAddr,
     nginx: NginxSettings,
     settings: PathBuf,
 }
@@ -73,14 +75,14 @@ impl Place {
         let told = |cause| DemoError::File { path: stack.to_owned(), cause };
         let free = || free_address().map_err(told);
         let http = if plan.args.listen.port() == 0 { free()? } else { plan.args.listen };
-        let redis = free()?;
+        let (redis, dashboard) = (free()?, free()?);
         let path = stack.join("nginx");
         let file = path.join("conf.d/planner-upstream.conf");
         let (config, pid) = (path.join("nginx.conf"), path.join("nginx.pid"));
         let mut nginx = NginxSettings::new(config, file, pid, free()?);
         nginx.log = Some(free()?);
         let settings = stack.join("settings.toml");
-        let place = Self { stack: stack.to_owned(), http, redis, nginx, settings };
+        let place = Self { stack: stack.to_owned(), http, redis, dashboard, nginx, settings };
         std::fs::write(&place.settings, place.settings_text(args, plan, engine))
             .map_err(|cause| DemoError::File { path: place.settings.clone(), cause })?;
         Ok(place)
@@ -125,6 +127,7 @@ impl Place {
             ("nginx_pid", path(&self.stack.join("nginx/nginx.pid"))),
             ("nginx_status", text(&self.nginx.status.to_string())),
             ("nginx_log", text(&log)),
+            ("listen", text(&self.dashboard.to_string())),
         ];
         rows.map(|(name, value)| format!("{name} = {value}\n")).concat()
     }
@@ -169,9 +172,9 @@ async fn run_on(
     let bus = bus(place.redis).await?;
     wait_until_routed(&bus, plan.args.min, &executor).await?;
     let counts = RedisCounts::new(bus);
-    let (monitor, planner) = (start("monitor")?, start("planner")?);
+    let (monitor, planner, dashboard) = (start("monitor")?, start("planner")?, start("dashboard")?);
     let ended = run_load(plan, folder, &place, &counts, interrupt).await;
-    for process in [planner, monitor, executor, watcher, nginx, redis] {
+    for process in [dashboard, planner, monitor, executor, watcher, nginx, redis] {
         process.end().await;
     }
     ended
@@ -218,6 +221,9 @@ async fn run_load(
     let mut load = Load::start(plan, place.http, &log)?;
     let state = view_state(plan, place.http);
     announce(plan, &folder.file(""), &state);
+    if !plan.args.json {
+        say(&format!("dashboard on http://{}/\n", place.dashboard));
+    }
     let view = if plan.args.json { View::None } else { View::of_stdout() };
     let mut recorder = Recorder::new(None, plan.config.clone(), load_start, state, view);
     recorder.follow(followed);

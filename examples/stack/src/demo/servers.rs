@@ -43,7 +43,12 @@ impl Process {
         let file = |cause| DemoError::File { path: log.clone(), cause };
         let written = File::create(&log).map_err(file)?;
         let also = written.try_clone().map_err(file)?;
+        // Servers live where only root's path looks.
+        let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
         let child = command
+            // Nothing of this environment is meant for it: a setting there would win over its file.
+            .env_clear()
+            .env("PATH", path)
             .stdin(Stdio::piped())
             .stdout(written)
             .stderr(also)

@@ -98,8 +98,7 @@ impl Obeying {
 
     /// Accepts an order, or tells why not.
     async fn judge(&mut self, order: Order) -> Option<Subject> {
-        let counts = self.counts().await;
-        let towards = Verb::towards(Some(counts.ready), Some(order.replicas));
+        let towards = Verb::towards(self.ready().await, Some(order.replicas));
         let subject = Subject { verb: towards.as_str(), order };
         let mut fence = self.ledger.fence();
         if let Err(refusal) = fence.judge(&subject.order, wall_now()) {
@@ -166,8 +165,9 @@ impl Obeying {
         (self.bounds.min()..=self.bounds.max()).contains(&replicas)
     }
 
-    async fn counts(&self) -> ReplicaCounts {
-        self.docker.counts().await.unwrap_or_default()
+    /// Replicas in traffic, where that is known.
+    async fn ready(&self) -> Option<u32> {
+        self.docker.counts().await.ok().map(|counts| counts.ready)
     }
 
     async fn tell_refused(&self, error: &OrderError) {
@@ -185,7 +185,7 @@ impl Obeying {
 
     async fn tell(&self, subject: &Subject, status: Status, cause: Cause, message: &str) {
         let mut result = subject.result(&self.bus, status, cause, message);
-        result.observed = Some(self.counts().await.ready);
+        result.observed = self.ready().await;
         publish(&self.bus, &result).await;
     }
 }
