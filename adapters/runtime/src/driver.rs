@@ -325,7 +325,8 @@ struct Mourner(Option<mpsc::Sender<Report>>);
 
 impl Drop for Mourner {
     fn drop(&mut self) {
-        if let Some(reports) = self.0.take() {
+        // A task that is ended with its loop is no panic.
+        if let Some(reports) = self.0.take().filter(|_| std::thread::panicking()) {
             let cause = String::from("it panicked");
             let fault = TelemetryError::Unavailable { origin: "the telemetry source", cause };
             for report in [fault, TelemetryError::Ended] {

@@ -369,6 +369,23 @@ async fn a_memory_that_cannot_be_saved_is_told_and_the_loop_goes_on() {
 }
 
 #[tokio::test]
+async fn a_loop_that_is_stopped_takes_the_end_of_its_telemetry_for_no_panic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("shop.snapshot");
+    let file = SnapshotFile::new(path, ServiceId::new("shop").expect("a name"));
+    let timeline = Timeline::begin();
+    let telemetry = Script::new(timeline, vec![40.0; 10_000]);
+    let ports =
+        Ports { telemetry: Box::new(telemetry), executor: Arc::new(obedient()), advisor: None };
+    let mut keep = Keep::default();
+    Driver::new(Planner::new(config(false), Heuristic), timeline)
+        .saving_to(file, Duration::from_secs(3_600))
+        .run(ports, &mut keep, tokio::time::sleep(Duration::from_millis(100)))
+        .await;
+    assert_eq!(keep.faults, []);
+}
+
+#[tokio::test]
 async fn a_pause_stops_the_loop_s_hands_and_survives_a_kill() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("shop.snapshot");
