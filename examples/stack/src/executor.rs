@@ -66,7 +66,6 @@ async fn run(context: Context) -> Result<(), Failure> {
     let telling = tokio::spawn(tell_members(docker.clone(), router.clone()));
     tracing::info!(service = %bus.service(), target = ledger.target(), "obeying");
     let mut obeying = Obeying { bus, router, docker, ledger, bounds, pause: Pause::of(settings) };
-    obeying.go_on().await;
     tokio::select! {
         () = context.stopped() => {}
         () = obeying.obey(orders) => {}

@@ -179,6 +179,7 @@ async fn of_two_planners_one_acts_and_the_other_takes_over_with_a_higher_epoch()
     let mut results = subscribed(&bus, Channel::Results).await;
     let _subscriber = rig.run("subscriber", &["--simulate", "--json"]);
     let first = rig.run("planner", &[]);
+    eventually("the first leads", || rig.log("planner").contains("Act").then_some(())).await;
     let second_state = rig.path("second");
     rig.set("state_dir", format!("{:?}", second_state.display().to_string()));
     let _second = rig.run("planner", &["--json-logs"]);

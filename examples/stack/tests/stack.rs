@@ -250,12 +250,14 @@ async fn users_lose_nothing_while_replicas_come_and_go_and_every_program_dies() 
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, nginx and a Docker engine"]
-async fn an_order_that_is_older_forged_or_out_of_bounds_moves_nothing() {
+async fn an_order_that_is_older_forged_out_of_bounds_or_paused_moves_nothing() {
     let mut stack = Stack::start().await;
     let key_file = stack.rig.path("key");
     std::fs::write(&key_file, "0123456789abcdef0123456789abcdef").expect("written");
     let key = MacKey::read(&key_file).expect("a key");
     stack.rig.set("key_file", format!("{:?}", key_file.display().to_string()));
+    let pause = stack.rig.path("pause");
+    stack.rig.set("pause_file", format!("{:?}", pause.display().to_string()));
     let bus = stack.rig.bus(Mode::Streams).await;
     let mut results = subscribed(&bus, Channel::Results).await;
     let _watcher = stack.rig.run("watcher", &[]);
@@ -278,6 +280,13 @@ async fn an_order_that_is_older_forged_or_out_of_bounds_moves_nothing() {
         assert_eq!(found, expected, "epoch {epoch}, seq {seq}");
     }
     stack.settles_at(2).await;
+    // Neither is a good one, while the pause file is there.
+    std::fs::write(&pause, "").expect("written");
+    stack.order(6, 2, 3, Some(&key)).await;
+    sleep(Duration::from_secs(2)).await;
+    stack.settles_at(2).await;
+    std::fs::remove_file(&pause).expect("it was there");
+    stack.settles_at(3).await;
     let logs = ["executor", "watcher"].map(|name| stack.rig.log(name)).concat();
     assert!(!logs.contains("0123456789abcdef"), "a key was told");
     stack.end().await;

@@ -39,9 +39,9 @@ struct Subject {
 impl Obeying {
     /// Goes on with what was accepted before a restart; where nothing ever was, with the fewest
     /// replicas: without one nothing can be measured, and without a measurement nothing decided.
-    pub(super) async fn go_on(&self) {
-        if self.pause.is_on() {
-            return;
+    async fn go_on(&self) {
+        while self.pause.is_on() {
+            sleep(LOOK).await;
         }
         let target = self.ledger.target().unwrap_or_else(|| self.bounds.min());
         if let Err(error) = self.docker.scale_to(target).await {
@@ -51,6 +51,7 @@ impl Obeying {
 
     /// Obeys until the program ends.
     pub(super) async fn obey(&mut self, mut orders: Orders) {
+        self.go_on().await;
         let mut settling: Option<(Subject, JoinHandle<()>)> = None;
         loop {
             let received = orders.next().await;
