@@ -126,7 +126,20 @@ impl Process {
         if timeout(END_WITHIN, self.child.wait()).await.is_err() {
             let _it_is_gone_then = self.child.kill().await;
         }
-        drop(self.lifeline);
+        drop(self.lifeline.take());
+    }
+}
+
+impl Drop for Process {
+    /// Asks first: an nginx that is killed leaves its workers behind.
+    fn drop(&mut self) {
+        self.signal(Signal::TERM);
+        for _ in 0..40 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(25));
+        }
     }
 }
 
