@@ -1,17 +1,19 @@
 //! Replicas as the tasks of a Swarm service: for whoever has outgrown one machine. Scheduling,
 //! restarting and spreading are the Swarm's; this only says how many.
 
-use std::collections::HashMap;
+mod tasks;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{Service, ServiceSpecModeReplicated, Task, TaskState};
-use bollard::query_parameters::{ListTasksOptions, UpdateServiceOptions};
-use planner_ports::{Executor, ExecutorError, ReplicaCounts};
-use tokio::time::sleep;
+use bollard::models::{Service, ServiceSpecModeReplicated};
+use bollard::query_parameters::UpdateServiceOptions;
+use planner_ports::{Executor, ExecutorError, Member, ReplicaCounts};
+use tasks::Task;
+use tokio::time::{sleep, timeout};
 
 use crate::DockerError;
 use crate::docker::{connect, failed, within};
@@ -66,6 +68,24 @@ impl SwarmExecutor {
     /// The socket of the manager.
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// The tasks one by one, for whoever routes to them: each at `port` of the address that it has
+    /// on `network`, which virtual addresses and published ports have no part in. One that the
+    /// Swarm is ending is draining, and takes requests for as long as it likes to after SIGTERM.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecutorError::Unavailable`] when the manager does not answer.
+    pub async fn members(&self, network: &str, port: u16) -> Result<Vec<Member>, ExecutorError> {
+        let tasks = self.tasks().await?;
+        Ok(tasks.iter().filter_map(|task| task.member(network, port)).collect())
+    }
+
+    async fn tasks(&self) -> Result<Vec<Task>, ExecutorError> {
+        let tasks = timeout(CALL_MAX, tasks::tasks(&self.socket, &self.service)).await;
+        let late = |_| unavailable(format!("no answer after {CALL_MAX:?}"));
+        tasks.map_err(late)?.map_err(unavailable)
     }
 
     fn engine(&self) -> Result<Docker, ExecutorError> {
@@ -143,67 +163,14 @@ impl Executor for SwarmExecutor {
     }
 
     async fn counts(&self) -> Result<ReplicaCounts, ExecutorError> {
-        let engine = self.engine()?;
-        let named = HashMap::from([(String::from("service"), vec![self.service.clone()])]);
-        let options = ListTasksOptions { filters: Some(named) };
-        let tasks = within(CALL_MAX, engine.list_tasks(Some(options))).await;
-        let tasks = tasks.and_then(|tasks| tasks.map_err(failed));
-        let tasks = tasks.map_err(|error| unavailable(error.to_string()))?;
-        Ok(counted(&tasks))
+        // Where they are does not matter.
+        Ok(ReplicaCounts::of(&self.members("", 0).await?))
     }
-}
-
-/// Tasks by what they are doing. A task with a health check runs only once that is passed.
-fn counted(tasks: &[Task]) -> ReplicaCounts {
-    let mut counts = ReplicaCounts::default();
-    for task in tasks {
-        let runs = task.status.as_ref().and_then(|status| status.state) == Some(TaskState::RUNNING);
-        let is_over = task.status.as_ref().and_then(|status| status.state).is_some_and(|state| {
-            use TaskState as Is;
-            matches!(
-                state,
-                Is::COMPLETE | Is::SHUTDOWN | Is::FAILED | Is::REJECTED | Is::REMOVE | Is::ORPHANED
-            )
-        });
-        let wanted = task.desired_state == Some(TaskState::RUNNING);
-        match (wanted, runs, is_over) {
-            (true, true, _) => counts.ready += 1,
-            (true, false, false) => counts.starting += 1,
-            (false, true, _) => counts.draining += 1,
-            _ => {}
-        }
-    }
-    counts
 }
 
 #[cfg(test)]
 mod tests {
-    use bollard::models::TaskStatus;
-
     use super::*;
-
-    fn task(desired: TaskState, state: TaskState) -> Task {
-        Task {
-            desired_state: Some(desired),
-            status: Some(TaskStatus { state: Some(state), ..TaskStatus::default() }),
-            ..Task::default()
-        }
-    }
-
-    #[test]
-    fn tasks_are_counted_by_what_they_are_meant_to_do_and_do() {
-        use TaskState as Is;
-        let tasks = [
-            task(Is::RUNNING, Is::RUNNING),
-            task(Is::RUNNING, Is::STARTING),
-            task(Is::RUNNING, Is::PENDING),
-            task(Is::SHUTDOWN, Is::RUNNING),
-            task(Is::SHUTDOWN, Is::SHUTDOWN),
-            task(Is::RUNNING, Is::FAILED),
-            task(Is::SHUTDOWN, Is::FAILED),
-        ];
-        assert_eq!(counted(&tasks), ReplicaCounts { ready: 1, starting: 2, draining: 1 });
-    }
 
     #[test]
     fn a_name_that_could_leave_its_place_in_an_address_is_refused() {

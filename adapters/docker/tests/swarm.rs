@@ -1,13 +1,13 @@
 //! A Swarm of one node on a private engine, whose socket is in `PLANNER_TEST_DOCKER`:
 //! `cargo test -p planner-docker --test swarm -- --ignored`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::models::{
-    ServiceSpec, ServiceSpecMode, ServiceSpecModeReplicated, SwarmInitRequest, TaskSpec,
-    TaskSpecContainerSpec,
+    EndpointSpec, EndpointSpecModeEnum, NetworkAttachmentConfig, NetworkCreateRequest, ServiceSpec,
+    ServiceSpecMode, ServiceSpecModeReplicated, SwarmInitRequest, TaskSpec, TaskSpecContainerSpec,
 };
 use bollard::query_parameters::{BuildImageOptions, LeaveSwarmOptions};
 use bollard::{API_DEFAULT_VERSION, Docker};
@@ -61,9 +61,20 @@ fn spec(name: &str, mode: ServiceSpecMode) -> ServiceSpec {
         image: Some(String::from(IMAGE)),
         ..TaskSpecContainerSpec::default()
     };
+    // As many addresses as tasks, and none that is virtual.
+    let endpoints =
+        EndpointSpec { mode: Some(EndpointSpecModeEnum::DNSRR), ..EndpointSpec::default() };
+    let network =
+        NetworkAttachmentConfig { target: Some(String::from("overlay")), ..<_>::default() };
+    let task = TaskSpec {
+        container_spec: Some(container),
+        networks: Some(vec![network]),
+        ..TaskSpec::default()
+    };
     ServiceSpec {
+        endpoint_spec: Some(endpoints),
         name: Some(String::from(name)),
-        task_template: Some(TaskSpec { container_spec: Some(container), ..TaskSpec::default() }),
+        task_template: Some(task),
         mode: Some(mode),
         labels: Some(HashMap::from([("kept".into(), "yes".into())])),
         ..ServiceSpec::default()
@@ -94,6 +105,12 @@ async fn a_service_is_scaled_at_the_same_time_by_two_and_a_global_one_is_refused
         ..SwarmInitRequest::default()
     };
     docker.init_swarm(request).await.expect("a swarm");
+    let overlay = NetworkCreateRequest {
+        name: String::from("overlay"),
+        driver: Some(String::from("overlay")),
+        ..NetworkCreateRequest::default()
+    };
+    docker.create_network(overlay).await.expect("a network");
     build(&docker).await;
     let replicated = ServiceSpecMode {
         replicated: Some(ServiceSpecModeReplicated { replicas: Some(1) }),
@@ -110,6 +127,11 @@ async fn a_service_is_scaled_at_the_same_time_by_two_and_a_global_one_is_refused
     ours.expect("taken");
     theirs.expect("taken");
     settles_at(&swarm, 3).await;
+    let members = swarm.members("overlay", 8_080).await.expect("members");
+    let addresses: HashSet<_> = members.iter().filter_map(|member| member.address).collect();
+    assert_eq!(addresses.len(), 3, "each has its own: {members:?}");
+    let elsewhere = swarm.members("elsewhere", 8_080).await.expect("members");
+    assert!(elsewhere.iter().all(|member| member.address.is_none()), "{elsewhere:?}");
     swarm.scale_to(1).await.expect("taken");
     settles_at(&swarm, 1).await;
     // What was not ours to change is as it was.
