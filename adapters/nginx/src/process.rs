@@ -80,8 +80,8 @@ fn master(pid_file: &Path) -> Result<Pid, String> {
     let told = |error: &dyn std::fmt::Display| format!("{}: {error}", pid_file.display());
     let text = std::fs::read_to_string(pid_file).map_err(|error| told(&error))?;
     let number: i32 = text.trim().parse().map_err(|_| told(&"no process number"))?;
-    // 0 and below would be groups of processes.
-    let pid = Some(number).filter(|number| *number > 1).and_then(Pid::from_raw);
+    // 0 and below would be groups of processes; 1 is nginx in a container of its own.
+    let pid = Some(number).filter(|number| *number > 0).and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| told(&"no process"))?;
     let title = std::fs::read_to_string(format!("/proc/{number}/cmdline"))
         .map_err(|_| told(&format_args!("process {number} is gone")))?;
@@ -158,7 +158,7 @@ mod tests {
         let own = std::process::id().to_string();
         for (text, why) in [
             (own.as_str(), format!("process {own} is not nginx")),
-            ("1", String::from("no process")),
+            ("0", String::from("no process")),
             ("-1", String::from("no process")),
             ("junk", String::from("no process number")),
             ("2147483646", String::from("process 2147483646 is gone")),

@@ -11,10 +11,12 @@ mod workers;
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
 
 use answer::{MS_MAX, Service, State};
 use workers::{Occupation, Workers};
@@ -45,6 +47,11 @@ pub struct Args {
     /// Use the CPU rather than wait
     #[arg(long)]
     pub burn: bool,
+
+    /// How long to go on taking requests after SIGTERM or SIGINT, in seconds, while a load balancer
+    /// learns of it
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=3600))]
+    pub linger_s: u32,
 
     /// How long to finish what is queued after SIGTERM or SIGINT, in seconds
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(0..=3600))]
@@ -104,7 +111,7 @@ pub fn run(args: &Args) -> Result<(), AppError> {
         let listener =
             serve::listen(address).map_err(|source| AppError::Listen { address, source })?;
         let address = listener.local_addr()?;
-        let drain = drain_signal()?;
+        let drain = leave(drain_signal()?, &service, args.linger_s);
         let parent_gone = crate::program::parent_gone(args.exit_with_parent)?;
         let pid = std::process::id();
         let _log_reader_is_gone =
@@ -142,6 +149,21 @@ fn drain_signal() -> Result<impl Future<Output = ()>, std::io::Error> {
             _ = terminate.recv() => {}
         }
     })
+}
+
+/// The end of taking requests: `linger_s` after `signal`. Whoever asks for health, or holds a
+/// connection, is told at once.
+fn leave<S: Future<Output = ()>>(
+    signal: S,
+    service: &Service,
+    linger_s: u32,
+) -> impl Future<Output = ()> + use<S> {
+    let state = std::sync::Arc::clone(&service.state);
+    async move {
+        signal.await;
+        state.is_draining.store(true, Ordering::Relaxed);
+        sleep(Duration::from_secs(linger_s.into())).await;
+    }
 }
 
 #[cfg(test)]

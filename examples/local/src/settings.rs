@@ -142,12 +142,25 @@ impl Settings {
                 Unit::Secret | Unit::Text => {}
             }
             let (_, source_) = self.value(setting.name);
-            let ignored = setting.needs_advisor() && self.text("LLM_URL").is_none();
-            if ignored && source_ != Source::Default {
-                return Err(SettingsError::NoEffect { name: setting.name, source_ });
+            if let Some(without) = self.is_missing_for(setting)
+                && source_ != Source::Default
+            {
+                return Err(SettingsError::NoEffect { name: setting.name, source_, without });
             }
         }
         Ok(())
+    }
+
+    /// What would have to be set for `setting` to mean anything, where it is not.
+    fn is_missing_for(&self, setting: &Setting) -> Option<&'static str> {
+        if setting.needs_advisor() && self.text("LLM_URL").is_none() {
+            return Some("LLM_URL");
+        }
+        match (setting.engine(), self.text("ENGINE")) {
+            (Some("swarm"), Some("docker")) => Some("ENGINE=swarm"),
+            (Some("docker"), Some("swarm")) => Some("ENGINE=docker"),
+            _ => None,
+        }
     }
 
     fn value(&self, name: &str) -> (&str, Source) {
@@ -303,10 +316,12 @@ impl Settings {
         let mut text = String::new();
         for setting in TABLE {
             let (key, (value, source)) = (setting.key(), self.value(setting.name));
-            let idle = setting.needs_advisor() && self.text("LLM_URL").is_none();
+            let missing = self.is_missing_for(setting);
             let line = match setting.unit {
                 _ if value.is_empty() => format!("# {key} is not set"),
-                _ if idle => format!("# {key} has no effect without llm_url"),
+                _ if let Some(missing) = missing => {
+                    format!("# {key} has no effect without {missing}")
+                }
                 Unit::Secret => format!("# {key} is set {source}, and hidden"),
                 // An address may carry a password or a key.
                 Unit::Text if value.contains(['@', '?']) => {

@@ -3,6 +3,7 @@
 //! What it has accepted is on disk before it is carried out, so that no restart obeys an order
 //! twice or an older one after it. Replicas are left running when it ends.
 
+mod fleet;
 mod ledger;
 mod orders;
 
@@ -14,7 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Command;
-use planner_docker::{DockerExecutor, DockerSettings, InstallId, Readiness, Template};
+use planner_docker::{
+    DockerExecutor, DockerSettings, InstallId, Readiness, SwarmExecutor, Template,
+};
 use planner_examples_local::settings::Settings;
 use planner_ports::Router;
 use planner_redis::{Orders, OrdersSettings, RedisRouter, RedisRouterSettings};
@@ -23,6 +26,7 @@ use crate::parts;
 use crate::pause::Pause;
 use crate::program::{Context, Failure};
 
+use fleet::{Fleet, SwarmFleet};
 use ledger::{Ledger, Lock};
 use orders::Obeying;
 
@@ -32,12 +36,13 @@ const ROUTED_WITHIN: Duration = Duration::from_secs(20);
 /// Runs the program.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let command = Command::new("executor")
-        .about("Obeys the planner's orders on Docker: starts, drains and stops replicas")
+        .about("Obeys the planner's orders on Docker or a Swarm: starts, drains and stops replicas")
         .after_help(
             "Replicas are copies of TARGET_CONTAINER, which must carry the label \
              agentic.target=true and counts as one of them, or, with REPLICA_IMAGE and NETWORK, \
              containers of that image. Only what carries this installation's id (in STATE_DIR) is \
-             ever touched. While PAUSE_FILE is there no order is obeyed.",
+             ever touched. With ENGINE=swarm the tasks of SWARM_SERVICE are the replicas, each at \
+             APP_PORT of its address on NETWORK. While PAUSE_FILE is there no order is obeyed.",
         );
     crate::program::run(command, arguments, run)
 }
@@ -54,7 +59,11 @@ async fn run(context: Context) -> Result<(), Failure> {
     let router = Arc::new(RedisRouter::new(&bus, &routing)?);
     router.set_epoch(ledger.fence().epoch_max);
     let install = InstallId::new(ledger.install())?;
-    let docker = Arc::new(docker(settings, install, router.clone()).await?);
+    let fleet: Arc<dyn Fleet> = match settings.text("ENGINE") {
+        Some("docker") => Arc::new(docker(settings, install, router.clone()).await?),
+        Some("swarm") => Arc::new(swarm(settings, router.clone())?),
+        _ => return Err(settings.not("ENGINE", "docker or swarm").into()),
+    };
     let mut listening = OrdersSettings::default();
     listening.key = parts::key(settings)?;
     listening.accept_old_actions = match settings.text("ACCEPT_OLD_ACTIONS") {
@@ -63,9 +72,9 @@ async fn run(context: Context) -> Result<(), Failure> {
         _ => return Err(settings.not("ACCEPT_OLD_ACTIONS", "yes or no").into()),
     };
     let orders = Orders::new(&bus, listening)?;
-    let telling = tokio::spawn(tell_members(docker.clone(), router.clone()));
+    let telling = tokio::spawn(tell_members(fleet.clone(), router.clone()));
     tracing::info!(service = %bus.service(), target = ledger.target(), "obeying");
-    let mut obeying = Obeying { bus, router, docker, ledger, bounds, pause: Pause::of(settings) };
+    let mut obeying = Obeying { bus, router, fleet, ledger, bounds, pause: Pause::of(settings) };
     tokio::select! {
         () = context.stopped() => {}
         () = obeying.obey(orders) => {}
@@ -75,8 +84,8 @@ async fn run(context: Context) -> Result<(), Failure> {
 }
 
 /// Tells every change of the replicas.
-async fn tell_members(docker: Arc<DockerExecutor>, router: Arc<RedisRouter>) {
-    let mut members = docker.members();
+async fn tell_members(fleet: Arc<dyn Fleet>, router: Arc<RedisRouter>) {
+    let mut members = fleet.members();
     loop {
         let now = members.borrow_and_update().clone();
         if let Err(error) = router.tell(now).await {
@@ -88,15 +97,30 @@ async fn tell_members(docker: Arc<DockerExecutor>, router: Arc<RedisRouter>) {
     }
 }
 
-/// The executor of the settings.
+/// The port that replicas serve on.
+fn port(settings: &Settings) -> Result<u16, Failure> {
+    u16::try_from(settings.count("APP_PORT")?)
+        .map_err(|_| settings.not("APP_PORT", "a port from 1 to 65535").into())
+}
+
+/// The tasks of the settings' service.
+fn swarm(settings: &Settings, router: Arc<dyn Router>) -> Result<SwarmFleet, Failure> {
+    let service = settings.text("SWARM_SERVICE");
+    let service = service.ok_or("SWARM_SERVICE: absent; name the service that is scaled")?;
+    let network = settings.text("NETWORK");
+    let network = network.ok_or("NETWORK: absent; name the overlay that tasks are reached on")?;
+    let socket = settings.text("DOCKER_SOCKET").unwrap_or_default();
+    let swarm = SwarmExecutor::new(socket, service, settings.count("MAX_REPLICAS")?)?;
+    Ok(SwarmFleet::watch(swarm, network.to_owned(), port(settings)?, router))
+}
+
+/// The containers of the settings.
 async fn docker(
     settings: &Settings,
     install: InstallId,
     router: Arc<dyn Router>,
 ) -> Result<DockerExecutor, Failure> {
-    let port = u16::try_from(settings.count("APP_PORT")?)
-        .map_err(|_| settings.not("APP_PORT", "a port from 1 to 65535"))?;
-    let mut docker = DockerSettings::new(parts::service(settings)?, install, port);
+    let mut docker = DockerSettings::new(parts::service(settings)?, install, port(settings)?);
     docker.socket = PathBuf::from(settings.text("DOCKER_SOCKET").unwrap_or_default());
     docker.readiness =
         Readiness::Http { path: settings.text("HEALTH_PATH").unwrap_or_default().to_owned() };

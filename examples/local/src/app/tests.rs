@@ -28,7 +28,8 @@ struct Running {
 }
 
 fn start(flags: &[&str], drain_at_most: Duration) -> Running {
-    let service = service(&args(flags)).expect("threads can be started");
+    let args = args(flags);
+    let service = service(&args).expect("threads can be started");
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
     let listener = serve::listen(any_port).expect("a free port");
     let address = listener.local_addr().expect("bound");
@@ -36,6 +37,7 @@ fn start(flags: &[&str], drain_at_most: Duration) -> Running {
     let signal = async move {
         let _ = signal.await;
     };
+    let signal = leave(signal, &service, args.linger_s);
     let ended = tokio::spawn(serve::until_drained(listener, service, signal, drain_at_most));
     Running { address, drain, ended }
 }
@@ -136,7 +138,7 @@ async fn the_end_waits_for_everything_queued_and_takes_nothing_new() {
         queued.push(stream);
     }
     app.drain.send(()).expect("running");
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    sleep(Duration::from_millis(50)).await;
     send(&mut idle, "/health", "keep-alive").await;
     assert!(rest(&mut idle).await.starts_with("HTTP/1.1 503 "));
     assert!(TcpStream::connect(app.address).await.is_err(), "a new connection was accepted");
@@ -149,10 +151,23 @@ async fn the_end_waits_for_everything_queued_and_takes_nothing_new() {
 }
 
 #[tokio::test]
+async fn one_that_lingers_is_unhealthy_and_takes_requests_for_that_long() {
+    let app = start(&["--ms=1", "--linger-s=1"], MINUTE);
+    let began = std::time::Instant::now();
+    app.drain.send(()).expect("running");
+    let told = async { while !get(app.address, "/health").await.starts_with("HTTP/1.1 503 ") {} };
+    tokio::time::timeout(MINUTE, told).await.expect("told");
+    assert!(get(app.address, "/").await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(app.ended.await.expect("no panic"), 0);
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    assert!(TcpStream::connect(app.address).await.is_err(), "a new connection was accepted");
+}
+
+#[tokio::test]
 async fn the_end_does_not_wait_for_idle_connections() {
     let app = start(&[], MINUTE);
     let _idle = connect(app.address).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    sleep(Duration::from_millis(50)).await;
     app.drain.send(()).expect("running");
     let ended = tokio::time::timeout(Duration::from_secs(2), app.ended).await;
     assert_eq!(ended.expect("in time").expect("no panic"), 0);
@@ -167,7 +182,7 @@ async fn what_cannot_be_finished_in_time_is_counted() {
         send(&mut stream, "/", "close").await;
         streams.push(stream);
     }
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(100)).await;
     app.drain.send(()).expect("running");
     assert_eq!(app.ended.await.expect("no panic"), 3);
 }

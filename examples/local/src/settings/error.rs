@@ -31,13 +31,15 @@ pub enum SettingsError {
     },
     /// It would be ignored.
     #[error(
-        "{name}: set {source_}, and has no effect without LLM_URL; set that too, or leave it out"
+        "{name}: set {source_}, and has no effect without {without}; set that too, or leave it out"
     )]
     NoEffect {
         /// Which setting.
         name: &'static str,
         /// Where it was set.
         source_: Source,
+        /// What it would take.
+        without: &'static str,
     },
     /// A value that cannot be read.
     #[error("{name}: {value}, set {source_}, is not {rule}; write it as one")]

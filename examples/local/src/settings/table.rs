@@ -172,6 +172,8 @@ pub const TABLE: &[Setting] = &[
     row("ACCEPT_OLD_ACTIONS", "no", Text, "", "yes: the executor obeys steps without a target"),
     row("STATE_DIR", "planner-state", Text, "", "Folder of what has to outlive a program"),
     row("PAUSE_FILE", "", Text, "", "While this file is there nothing is scaled"),
+    row("ENGINE", "docker", Text, "", "docker: containers; swarm: the tasks of SWARM_SERVICE"),
+    row("SWARM_SERVICE", "", Text, "", "The Swarm's service that is scaled"),
     row("DOCKER_SOCKET", "/var/run/docker.sock", Text, "", "The engine"),
     row("TARGET_CONTAINER", "app", Text, "", "The container that replicas are copies of"),
     row("REPLICA_IMAGE", "", Text, "", "Their image, when they are copies of none"),
@@ -247,6 +249,16 @@ impl Setting {
     /// Whether it means something only where there is an advisor.
     pub(super) fn needs_advisor(&self) -> bool {
         (self.name.starts_with("LLM_") && self.name != "LLM_URL") || self.name == "SEED"
+    }
+
+    /// The engine without which it means nothing.
+    pub(super) fn engine(&self) -> Option<&'static str> {
+        match self.name {
+            "TARGET_CONTAINER" | "REPLICA_IMAGE" | "REPLICA_COMMAND" | "HEALTH_PATH"
+            | "READY_SEC" | "STOP_SEC" => Some("docker"),
+            "SWARM_SERVICE" => Some("swarm"),
+            _ => None,
+        }
     }
 }
 

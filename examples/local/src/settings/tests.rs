@@ -99,6 +99,16 @@ fn a_setting_that_would_have_no_effect_is_an_error() {
          leave it out"
     );
     assert!(refusal(None, &[], &["--seed", "3"]).starts_with("SEED: set by a flag, and has no"));
+    assert_eq!(
+        refusal(None, &[("ENGINE", "swarm")], &["--replica-image", "app"]),
+        "REPLICA_IMAGE: set by a flag, and has no effect without ENGINE=docker; set that too, or \
+         leave it out"
+    );
+    assert!(
+        refusal(None, &[("SWARM_SERVICE", "app")], &[]).starts_with(
+            "SWARM_SERVICE: set in the environment, and has no effect without ENGINE="
+        )
+    );
 }
 
 #[test]

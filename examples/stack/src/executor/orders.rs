@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use planner_core::ReplicaBounds;
-use planner_docker::DockerExecutor;
-use planner_ports::{Executor as _, ReplicaCounts};
+use planner_ports::ReplicaCounts;
 use planner_redis::wire::{ActionResult, Cause, Status, Verb, wall_now};
 use planner_redis::{
     Bus, Channel, Order, OrderError, Orders, Received, RedisRouter, Refusal, Step,
@@ -13,6 +12,7 @@ use planner_redis::{
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::fleet::Fleet;
 use super::ledger::Ledger;
 use crate::pause::{LOOK, Pause};
 
@@ -23,7 +23,7 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(120);
 pub(super) struct Obeying {
     pub(super) bus: Bus,
     pub(super) router: Arc<RedisRouter>,
-    pub(super) docker: Arc<DockerExecutor>,
+    pub(super) fleet: Arc<dyn Fleet>,
     pub(super) ledger: Ledger,
     pub(super) bounds: ReplicaBounds,
     pub(super) pause: Pause,
@@ -44,7 +44,7 @@ impl Obeying {
             sleep(LOOK).await;
         }
         let target = self.ledger.target().unwrap_or_else(|| self.bounds.min());
-        if let Err(error) = self.docker.scale_to(target).await {
+        if let Err(error) = self.fleet.scale_to(target).await {
             tracing::warn!(%error, target, "not resumed");
         }
     }
@@ -74,11 +74,11 @@ impl Obeying {
                 task.abort();
                 self.tell(&earlier, Status::Skipped, Cause::Superseded, "a newer order came").await;
             }
-            if let Err(error) = self.docker.scale_to(subject.order.replicas).await {
+            if let Err(error) = self.fleet.scale_to(subject.order.replicas).await {
                 self.tell(&subject, Status::Error, Cause::Engine, &error.to_string()).await;
                 continue;
             }
-            let task = tokio::spawn(settle(self.bus.clone(), self.docker.clone(), subject.clone()));
+            let task = tokio::spawn(settle(self.bus.clone(), self.fleet.clone(), subject.clone()));
             settling = Some((subject, task));
         }
     }
@@ -168,7 +168,7 @@ impl Obeying {
 
     /// Replicas in traffic, where that is known.
     async fn ready(&self) -> Option<u32> {
-        self.docker.counts().await.ok().map(|counts| counts.ready)
+        self.fleet.counts().await.ok().map(|counts| counts.ready)
     }
 
     async fn tell_refused(&self, error: &OrderError) {
@@ -205,20 +205,20 @@ impl Subject {
 }
 
 /// Tells when an order is carried out, or that it takes too long.
-async fn settle(bus: Bus, docker: Arc<DockerExecutor>, subject: Subject) {
+async fn settle(bus: Bus, fleet: Arc<dyn Fleet>, subject: Subject) {
     let start = Instant::now();
-    let mut members = docker.members();
+    let mut members = fleet.members();
     let wanted = subject.order.replicas;
     let is_met = |members: &Vec<planner_ports::Member>| {
         let counts = ReplicaCounts::of(members);
         counts == ReplicaCounts { ready: wanted, ..ReplicaCounts::default() }
     };
     let met = timeout(SETTLED_WITHIN, members.wait_for(is_met)).await.is_ok_and(|met| met.is_ok());
-    let counts = ReplicaCounts::of(&docker.members().borrow().clone());
+    let counts = ReplicaCounts::of(&fleet.members().borrow().clone());
     let (status, cause, message) = if met {
         (Status::Ok, Cause::Applied, format!("{wanted} replicas are ready"))
     } else {
-        let why = docker.last_error().unwrap_or_else(|| String::from("it is under way"));
+        let why = fleet.last_error().unwrap_or_else(|| String::from("it is under way"));
         (Status::Error, Cause::Timeout, format!("{} of {wanted} are ready: {why}", counts.ready))
     };
     let mut result = subject.result(&bus, status, cause, &message);
