@@ -4,17 +4,20 @@
 //! same reports as `quickstart`, and stops and removes what it started. The programs are this
 //! program too, by subcommand.
 
+mod container;
 mod error;
 mod follow;
 pub mod image;
+mod part;
 mod run;
 pub mod servers;
+mod swarm;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use planner_examples_local::quickstart::{self, Plan};
 use planner_examples_local::{app, loadgen, program};
 
@@ -32,9 +35,22 @@ struct Program {
     engine: EngineArgs,
 }
 
+/// What runs the replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum EngineKind {
+    /// Containers of one engine
+    Docker,
+    /// The tasks of a Swarm's service; an engine that is in none becomes its own for the run
+    Swarm,
+}
+
 /// What can be set beside the flags of `quickstart`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct EngineArgs {
+    /// What runs the replicas
+    #[arg(long, value_enum, default_value_t = EngineKind::Docker)]
+    engine: EngineKind,
+
     /// Socket of the Docker engine; images, containers and a network of this run are made on it
     /// and removed at the end
     #[arg(

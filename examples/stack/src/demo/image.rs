@@ -1,9 +1,9 @@
-//! The replicas' image, network and leftovers on the engine.
+//! The image of a run, its network and its leftovers on the engine.
 //!
 //! The image is built from scratch out of `demo` and the libraries it is linked to: no registry is
 //! asked for anything.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,19 +14,25 @@ use bollard::query_parameters::{
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt as _;
 
+use super::container::label;
 use super::error::DemoError;
+use super::swarm::Joined;
+use super::{servers, swarm};
 
 /// Seconds that a call to the engine may take; building sends some megabytes.
 const CALL_MAX_S: u64 = 120;
 /// Where the program stands in the image.
-const PROGRAM: &str = "demo";
+pub(super) const PROGRAM: &str = "demo";
+/// Where nginx stands in it, for a run on a Swarm.
+pub(super) const NGINX: &str = "nginx";
 
 /// What a run makes on the engine. Its name is its own, and so is all that is removed.
 pub struct OnEngine {
-    engine: Docker,
+    pub(super) engine: Docker,
     socket: PathBuf,
     /// Names image and network.
     pub name: String,
+    joined: Option<Joined>,
 }
 
 impl OnEngine {
@@ -36,29 +42,60 @@ impl OnEngine {
     ///
     /// [`DemoError::Engine`] with what the engine said.
     pub async fn make(socket: &Path, program: &Path) -> Result<Self, DemoError> {
-        let path = socket.to_string_lossy();
-        let engine = Docker::connect_with_unix(&path, CALL_MAX_S, API_DEFAULT_VERSION);
-        let told = |what, cause: String| DemoError::Engine { what, cause, socket: socket.into() };
-        let engine = engine.map_err(|error| told("connecting", error.to_string()))?;
-        // An engine takes two networks of one name, and then knows neither by it.
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let name = format!("planner-demo-{}-{}", std::process::id(), since.as_micros());
-        let made = Self { engine, socket: socket.to_owned(), name };
-        let context =
-            context(program).map_err(|error| told("collecting the program", error.to_string()))?;
-        made.build(context).await?;
+        let made = Self::image(socket, &[(PROGRAM, program)]).await?;
         let network = NetworkCreateRequest {
             name: made.name.clone(),
             driver: Some(String::from("bridge")),
-            labels: Some(HashMap::from([(String::from("planner.demo"), made.name.clone())])),
+            labels: Some(label(&made.name)),
             ..NetworkCreateRequest::default()
         };
-        let networked = made.engine.create_network(network).await;
-        if let Err(error) = networked {
-            made.remove_image().await;
-            return Err(told("making a network", error.to_string()));
+        if let Err(error) = made.engine.create_network(network).await {
+            made.remove(None).await;
+            return Err(made.told("making a network", &error));
         }
         Ok(made)
+    }
+
+    /// The same for a Swarm: nginx is in the image too, the network is an overlay, and the engine
+    /// is in a Swarm.
+    ///
+    /// # Errors
+    ///
+    /// [`DemoError::Engine`] with what the engine said.
+    pub(super) async fn make_on_swarm(socket: &Path, program: &Path) -> Result<Self, DemoError> {
+        let nginx = found("nginx")?;
+        let mut made = Self::image(socket, &[(PROGRAM, program), (NGINX, &nginx)]).await?;
+        match Joined::join(&made).await {
+            Ok(joined) => made.joined = Some(joined),
+            Err(error) => {
+                made.remove(None).await;
+                return Err(error);
+            }
+        }
+        if let Err(error) = swarm::networks(&made).await {
+            made.remove(None).await;
+            return Err(error);
+        }
+        Ok(made)
+    }
+
+    async fn image(socket: &Path, programs: &[(&str, &Path)]) -> Result<Self, DemoError> {
+        let path = socket.to_string_lossy();
+        let engine = Docker::connect_with_unix(&path, CALL_MAX_S, API_DEFAULT_VERSION);
+        let engine = engine.map_err(|error| engine_error(socket, "connecting", &error))?;
+        // An engine takes two networks of one name, and then knows neither by it.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let name = format!("planner-demo-{}-{}", std::process::id(), since.as_micros());
+        let made = Self { engine, socket: socket.to_owned(), name, joined: None };
+        let context =
+            context(programs).map_err(|error| made.told("collecting the programs", &error))?;
+        made.build(context).await?;
+        Ok(made)
+    }
+
+    /// The engine refused, or is not there.
+    pub(super) fn told(&self, what: &'static str, cause: &dyn std::fmt::Display) -> DemoError {
+        engine_error(&self.socket, what, cause)
     }
 
     async fn build(&self, context: Vec<u8>) -> Result<(), DemoError> {
@@ -77,18 +114,18 @@ impl OnEngine {
                 Err(error) => Some(error.to_string()),
             };
             if let Some(cause) = failed {
-                let (what, socket) = ("building the image", self.socket.clone());
-                return Err(DemoError::Engine { what, cause, socket });
+                return Err(self.told("building the image", &cause));
             }
         }
         Ok(())
     }
 
-    /// Removes what this run made: containers of its installation, network and image.
+    /// Removes what this run made: containers of its installation, service, networks, image.
     pub async fn remove(&self, install: Option<&str>) {
-        if let Some(install) = install {
-            let label = vec![format!("planner.install={install}")];
-            let filters = Some(HashMap::from([(String::from("label"), label)]));
+        let install = install.map(|install| format!("planner.install={install}"));
+        let labels = install.into_iter().chain([format!("planner.demo={}", self.name)]);
+        for label in labels {
+            let filters = Some(HashMap::from([(String::from("label"), vec![label])]));
             let options = ListContainersOptions { all: true, filters, ..<_>::default() };
             let found = self.engine.list_containers(Some(options)).await.unwrap_or_default();
             for id in found.into_iter().filter_map(|container| container.id) {
@@ -96,8 +133,15 @@ impl OnEngine {
                 let _nothing_can_be_done = self.engine.remove_container(&id, Some(force)).await;
             }
         }
+        if self.joined.is_some() {
+            swarm::end_service(self).await;
+            let _nothing_can_be_done = self.engine.remove_network(&swarm::way_in(self)).await;
+        }
         let _nothing_can_be_done = self.engine.remove_network(&self.name).await;
         self.remove_image().await;
+        if let Some(joined) = self.joined {
+            joined.leave(self).await;
+        }
     }
 
     async fn remove_image(&self) {
@@ -106,8 +150,22 @@ impl OnEngine {
     }
 }
 
-/// The build context: the program, its libraries at their places, and three lines.
-fn context(program: &Path) -> std::io::Result<Vec<u8>> {
+fn engine_error(socket: &Path, what: &'static str, cause: &dyn std::fmt::Display) -> DemoError {
+    DemoError::Engine { what, cause: cause.to_string(), socket: socket.to_owned() }
+}
+
+/// Where a server's program is.
+fn found(program: &'static str) -> Result<PathBuf, DemoError> {
+    let path = servers::search_path();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(program));
+    found.into_iter().find(|file| file.is_file()).ok_or_else(|| DemoError::File {
+        path: program.into(),
+        cause: std::io::ErrorKind::NotFound.into(),
+    })
+}
+
+/// The build context: the programs, their libraries at their places, and four lines.
+fn context(programs: &[(&str, &Path)]) -> std::io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     let mut add = |path: &str, bytes: &[u8], mode| {
         let mut header = tar::Header::new_gnu();
@@ -118,8 +176,12 @@ fn context(program: &Path) -> std::io::Result<Vec<u8>> {
     let text =
         format!("FROM scratch\nCOPY root/ /\nUSER 65534:65534\nENTRYPOINT [\"/{PROGRAM}\"]\n");
     add("Dockerfile", text.as_bytes(), 0o644)?;
-    add(&format!("root/{PROGRAM}"), &std::fs::read(program)?, 0o755)?;
-    for library in libraries(program)? {
+    let mut linked = BTreeSet::new();
+    for (name, program) in programs {
+        add(&format!("root/{name}"), &std::fs::read(program)?, 0o755)?;
+        linked.extend(libraries(program)?);
+    }
+    for library in linked {
         let place = format!("root{}", library.display());
         add(&place, &std::fs::read(&library)?, 0o755)?;
     }
@@ -143,7 +205,7 @@ mod tests {
     #[test]
     fn the_context_holds_the_program_and_the_loader_that_it_needs() {
         let program = std::env::current_exe().expect("a program");
-        let context = context(&program).expect("a context");
+        let context = context(&[(PROGRAM, &program)]).expect("a context");
         let mut archive = tar::Archive::new(context.as_slice());
         let names: Vec<String> = archive
             .entries()

@@ -17,11 +17,13 @@ use planner_redis::{Bus, RedisCounts, RedisSettings, RoutingReader};
 use planner_runtime::Observer as _;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::EngineArgs;
 use super::error::DemoError;
 use super::follow::Follower;
 use super::image::OnEngine;
-use super::servers::{Process, free_address, make, nginx, redis};
+use super::part::{FRONT, Part, Parts};
+use super::servers::{free_address, make, redis, redis_with_socket};
+use super::swarm::service;
+use super::{EngineArgs, EngineKind};
 
 /// How long the first replicas may take to serve.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -38,7 +40,11 @@ pub(super) fn run(args: &EngineArgs, plan: &Plan) -> Result<(), DemoError> {
     let ended = runtime.block_on(async {
         let mut folder = Folder::make(plan.args.out.as_deref(), needed_bytes(plan))
             .map_err(planner_examples_local::quickstart::QuickstartError::from)?;
-        let engine = OnEngine::make(&args.docker_socket, &own_program()?).await?;
+        let (socket, program) = (&args.docker_socket, own_program()?);
+        let engine = match args.engine {
+            EngineKind::Docker => OnEngine::make(socket, &program).await?,
+            EngineKind::Swarm => OnEngine::make_on_swarm(socket, &program).await?,
+        };
         let stack = folder.file("stack");
         let ended = run_on(args, plan, &engine, &mut folder, &stack).await;
         engine.remove(install(&stack.join("state")).as_deref()).await;
@@ -74,7 +80,11 @@ impl Place {
         make(&stack.join("state"))?;
         let told = |cause| DemoError::File { path: stack.to_owned(), cause };
         let free = || free_address().map_err(told);
-        let http = if plan.args.listen.port() == 0 { free()? } else { plan.args.listen };
+        let http = match args.engine {
+            EngineKind::Swarm => FRONT,
+            EngineKind::Docker if plan.args.listen.port() == 0 => free()?,
+            EngineKind::Docker => plan.args.listen,
+        };
         let (redis, dashboard) = (free()?, free()?);
         let path = stack.join("nginx");
         let file = path.join("conf.d/planner-upstream.conf");
@@ -96,7 +106,10 @@ impl Place {
         let text = |value: &str| toml_text(value);
         let path = |path: &Path| toml_text(&path.to_string_lossy());
         let seconds = |span: Duration| span.as_secs_f64().to_string();
-        let rows = [
+        // Whoever probes nginx is on its machine, or in its container.
+        let target = SocketAddr::from(([127, 0, 0, 1], self.http.port()));
+        let target = if args.engine == EngineKind::Swarm { target } else { self.http };
+        let mut rows = vec![
             ("service", text("app")),
             ("min_replicas", config.bounds().min().to_string()),
             ("max_replicas", config.bounds().max().to_string()),
@@ -114,13 +127,11 @@ impl Place {
             ("step_in_period_sec", seconds(step_in.period)),
             ("window_age_max_sec", seconds(config.window_age_max())),
             ("startup_allowance_sec", seconds(config.startup_allowance())),
-            ("target_url", text(&format!("http://{}/", self.http))),
+            ("target_url", text(&format!("http://{target}/"))),
             ("redis_port", self.redis.port().to_string()),
             ("lease_sec", String::from("3")),
             ("state_dir", path(&self.stack.join("state"))),
             ("docker_socket", path(&args.docker_socket)),
-            ("replica_image", text(&engine.name)),
-            ("replica_command", text(&app_command(plan))),
             ("network", text(&engine.name)),
             ("conf_dir", path(&self.stack.join("nginx/conf.d"))),
             ("nginx_conf", path(&self.stack.join("nginx/nginx.conf"))),
@@ -129,16 +140,26 @@ impl Place {
             ("nginx_log", text(&log)),
             ("listen", text(&self.dashboard.to_string())),
         ];
-        rows.map(|(name, value)| format!("{name} = {value}\n")).concat()
+        rows.extend(match args.engine {
+            EngineKind::Docker => [
+                ("replica_image", text(&engine.name)),
+                ("replica_command", text(&app_arguments(plan).join(" "))),
+            ],
+            EngineKind::Swarm => [("engine", text("swarm")), ("swarm_service", text(&engine.name))],
+        });
+        let lines: Vec<String> =
+            rows.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+        lines.concat()
     }
 }
 
 /// The toy service, reachable on the engine's network.
-fn app_command(plan: &Plan) -> String {
-    format!(
-        "app --listen 0.0.0.0 --port 8080 --workers {} --ms {}",
-        plan.args.app_workers, plan.args.app_ms
-    )
+pub(super) fn app_arguments(plan: &Plan) -> Vec<String> {
+    let (workers, ms) = (plan.args.app_workers, plan.args.app_ms);
+    format!("app --listen 0.0.0.0 --port 8080 --workers {workers} --ms {ms}")
+        .split(' ')
+        .map(String::from)
+        .collect()
 }
 
 /// A text as TOML writes it.
@@ -162,20 +183,28 @@ async fn run_on(
     stack: &Path,
 ) -> Result<(), DemoError> {
     let interrupt = Interrupt::listen()?;
-    let place = Place::choose(args, plan, engine, stack)?;
+    let mut place = Place::choose(args, plan, engine, stack)?;
     folder.keep();
-    let redis = redis(stack, place.redis).await?;
-    let nginx = nginx(stack, place.http, &place.nginx).await?;
-    let program = own_program()?;
-    let start = |name| Process::stack(name, &program, stack, &place.settings);
-    let (watcher, executor) = (start("watcher")?, start("executor")?);
+    let redis = match args.engine {
+        EngineKind::Docker => redis(stack, place.redis).await?,
+        EngineKind::Swarm => {
+            service(engine, plan).await?;
+            redis_with_socket(stack, place.redis).await?
+        }
+    };
+    let (program, settings) = (own_program()?, place.settings.clone());
+    let mut parts = Parts::new(args.engine, engine, &program, stack, &settings);
+    let (nginx, http) = parts.nginx(place.http, &place.nginx).await?;
+    place.http = http;
+    let (watcher, executor) = (parts.start("watcher").await?, parts.start("executor").await?);
     let bus = bus(place.redis).await?;
-    wait_until_routed(&bus, plan.args.min, &executor).await?;
+    wait_until_routed(&bus, plan.args.min, &stack.join("executor.log")).await?;
     let counts = RedisCounts::new(bus);
-    let (monitor, planner, dashboard) = (start("monitor")?, start("planner")?, start("dashboard")?);
+    let (monitor, planner) = (parts.start("monitor").await?, parts.start("planner").await?);
+    let dashboard = parts.start("dashboard").await?;
     let ended = run_load(plan, folder, &place, &counts, interrupt).await;
-    for process in [dashboard, planner, monitor, executor, watcher, nginx, redis] {
-        process.end().await;
+    for part in [dashboard, planner, monitor, executor, watcher, nginx, Part::Process(redis)] {
+        part.end().await;
     }
     ended
 }
@@ -187,15 +216,16 @@ async fn bus(address: SocketAddr) -> Result<Bus, DemoError> {
 }
 
 /// Waits until the load balancer serves the first replicas, which is more than that they are ready.
-async fn wait_until_routed(bus: &Bus, replicas: u32, executor: &Process) -> Result<(), DemoError> {
+async fn wait_until_routed(bus: &Bus, replicas: u32, log: &Path) -> Result<(), DemoError> {
     let mut routings = RoutingReader::new(bus);
     let routed = async {
         // A loss of the connection is told once, and reading goes on.
         while routings.next().await.map_or(0, |routing| routing.addrs.len()) < replicas as usize {}
     };
-    timeout(READY_WITHIN, routed).await.map_err(|_| {
-        let log = executor.log().to_owned();
-        DemoError::NoReplica { replicas, waited: READY_WITHIN, log }
+    timeout(READY_WITHIN, routed).await.map_err(|_| DemoError::NoReplica {
+        replicas,
+        waited: READY_WITHIN,
+        log: log.to_owned(),
     })
 }
 
@@ -249,12 +279,14 @@ async fn run_load(
             .map_err(|cause| DemoError::File { path: journal.clone(), cause })?;
     }
     let replica_seconds = recorder.rows.windows.iter().map(replicas).sum();
-    let ready = counts.counts().await.map_or(0, |counts| counts.ready);
+    // Where nobody says how many there are, the last window does.
+    let seen = recorder.rows.windows.last().and_then(|window| window.ready);
+    let ready = counts.counts().await.map(|counts| counts.ready).ok().or(seen);
     let ended = Ended {
         plan,
         rows: recorder.rows,
         replica_seconds,
-        final_replicas: ready,
+        final_replicas: ready.unwrap_or(0),
         duration_s: began.elapsed().as_secs_f64(),
         interrupted,
         journal: &journal,

@@ -16,6 +16,8 @@ use super::error::DemoError;
 
 /// How long a server may take to answer.
 const UP_WITHIN: Duration = Duration::from_secs(10);
+/// How often it is looked whether one does.
+const LOOK: Duration = Duration::from_millis(25);
 /// How long a process may take to end before it is killed.
 const END_WITHIN: Duration = Duration::from_secs(20);
 
@@ -43,12 +45,10 @@ impl Process {
         let file = |cause| DemoError::File { path: log.clone(), cause };
         let written = File::create(&log).map_err(file)?;
         let also = written.try_clone().map_err(file)?;
-        // Servers live where only root's path looks.
-        let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
         let child = command
             // Nothing of this environment is meant for it: a setting there would win over its file.
             .env_clear()
-            .env("PATH", path)
+            .env("PATH", search_path())
             .stdin(Stdio::piped())
             .stdout(written)
             .stderr(also)
@@ -98,7 +98,7 @@ impl Process {
                 let (program, log) = (self.name, self.log.clone());
                 return Err(DemoError::Server { program, cause: String::from(cause), log });
             }
-            sleep(Duration::from_millis(25)).await;
+            sleep(LOOK).await;
         }
     }
 
@@ -143,6 +143,21 @@ impl Drop for Process {
     }
 }
 
+/// Where programs are looked for: servers live where only root's path looks.
+pub(super) fn search_path() -> String {
+    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+}
+
+/// Whether `address` takes connections in time.
+pub(super) async fn answers(address: SocketAddr) -> bool {
+    let connected = async {
+        while TcpStream::connect(address).await.is_err() {
+            sleep(LOOK).await;
+        }
+    };
+    timeout(UP_WITHIN, connected).await.is_ok()
+}
+
 /// A loopback address that was free a moment ago.
 ///
 /// # Errors
@@ -158,11 +173,30 @@ pub fn free_address() -> std::io::Result<SocketAddr> {
 ///
 /// [`DemoError`] when it does not come up.
 pub async fn redis(folder: &Path, address: SocketAddr) -> Result<Process, DemoError> {
+    start_redis(folder, address, &[]).await
+}
+
+/// The same, which listens on `FOLDER/bus/redis.sock` too, for containers.
+pub(super) async fn redis_with_socket(
+    folder: &Path,
+    address: SocketAddr,
+) -> Result<Process, DemoError> {
+    make(&folder.join("bus"))?;
+    // A path of its own could be longer than a socket's may be.
+    let more = ["--unixsocket", "../bus/redis.sock", "--unixsocketperm", "777"];
+    start_redis(folder, address, &more).await
+}
+
+async fn start_redis(
+    folder: &Path,
+    address: SocketAddr,
+    more: &[&str],
+) -> Result<Process, DemoError> {
     let data = folder.join("redis");
     make(&data)?;
     let mut command = Command::new("redis-server");
     command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--port"]);
-    command.arg(address.port().to_string()).arg("--dir").arg(data);
+    command.arg(address.port().to_string()).arg("--dir").arg(data).args(more);
     let mut redis = Process::start("redis-server", folder, &mut command)?;
     redis.up(address).await?;
     Ok(redis)
@@ -178,6 +212,23 @@ pub async fn nginx(
     http: SocketAddr,
     settings: &NginxSettings,
 ) -> Result<Process, DemoError> {
+    let file = nginx_files(folder, http, settings)?;
+    let mut command = Command::new("nginx");
+    let mut nginx = Process::start("nginx", folder, command.arg("-c").arg(file))?;
+    nginx.up(http).await?;
+    Ok(nginx)
+}
+
+/// What an nginx reads, in a folder of its own; where its configuration is.
+///
+/// # Errors
+///
+/// [`DemoError`] when it cannot be written.
+pub(super) fn nginx_files(
+    folder: &Path,
+    http: SocketAddr,
+    settings: &NginxSettings,
+) -> Result<PathBuf, DemoError> {
     let path = folder.join("nginx");
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {}/{kind};\n", path.display()));
@@ -195,10 +246,7 @@ pub async fn nginx(
     std::fs::write(&file, config).map_err(|cause| DemoError::File { path: file.clone(), cause })?;
     // Its first file, without which it would not start.
     drop(NginxRouter::new(settings.clone()).map_err(|e| DemoError::Settings(e.to_string()))?);
-    let mut command = Command::new("nginx");
-    let mut nginx = Process::start("nginx", folder, command.arg("-c").arg(file))?;
-    nginx.up(http).await?;
-    Ok(nginx)
+    Ok(file)
 }
 
 /// Makes a folder and those above it.

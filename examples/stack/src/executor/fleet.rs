@@ -90,7 +90,7 @@ async fn route(mut members: watch::Receiver<Vec<Member>>, router: Arc<dyn Router
             if let Err(error) = router.route(&ready).await {
                 tracing::warn!(%error, "not routed");
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             changed = members.changed() => if changed.is_err() { return },
