@@ -48,8 +48,8 @@ enum EngineKind {
 #[derive(Clone, Debug, clap::Args)]
 pub struct EngineArgs {
     /// What runs the replicas
-    #[arg(long, value_enum, default_value_t = EngineKind::Docker)]
-    engine: EngineKind,
+    #[arg(long = "engine", value_enum, default_value_t = EngineKind::Docker)]
+    kind: EngineKind,
 
     /// Socket of the Docker engine; images, containers and a network of this run are made on it
     /// and removed at the end
@@ -60,6 +60,11 @@ pub struct EngineArgs {
         value_name = "FILE"
     )]
     pub docker_socket: PathBuf,
+
+    /// Socket of another engine of the Swarm, on which the image is made too: there is no registry
+    /// that it could get it from. May be given several times
+    #[arg(long, value_name = "FILE")]
+    build_on: Vec<PathBuf>,
 }
 
 /// The other processes of a run that are no program of the stack.
@@ -83,6 +88,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     match parsed.part {
         Some(Part::App(args)) => program::finish("app", app::run(&args)),
         Some(Part::Loadgen(args)) => program::finish("loadgen", loadgen::run_program(&args)),
+        None if parsed.engine.kind == EngineKind::Docker && !parsed.engine.build_on.is_empty() => {
+            program::finish::<_, ()>("demo", Err(DemoError::BuildOn))
+        }
         None => match Plan::try_from(parsed.run) {
             Ok(plan) => program::finish("demo", run::run(&parsed.engine, &plan)),
             Err(error) => program::finish::<_, ()>("demo", Err(error)),

@@ -12,6 +12,9 @@ pub enum DemoError {
     /// What it shares with `quickstart`.
     #[error(transparent)]
     Quickstart(#[from] QuickstartError),
+    /// A flag that nobody would look at.
+    #[error("build-on: has no effect without --engine swarm; set that too, or leave it out")]
+    BuildOn,
     /// The engine refused, or is not there.
     #[error("docker: {what}: {cause}; is the engine at {} up, and may you use it?", socket.display())]
     Engine {

@@ -33,6 +33,8 @@ pub struct OnEngine {
     /// Names image and network.
     pub name: String,
     joined: Option<Joined>,
+    /// Further engines with the same image.
+    pub(super) others: Vec<Docker>,
 }
 
 impl OnEngine {
@@ -42,7 +44,7 @@ impl OnEngine {
     ///
     /// [`DemoError::Engine`] with what the engine said.
     pub async fn make(socket: &Path, program: &Path) -> Result<Self, DemoError> {
-        let made = Self::image(socket, &[(PROGRAM, program)]).await?;
+        let made = Self::image(socket, &[], &[(PROGRAM, program)]).await?;
         let network = NetworkCreateRequest {
             name: made.name.clone(),
             driver: Some(String::from("bridge")),
@@ -62,9 +64,14 @@ impl OnEngine {
     /// # Errors
     ///
     /// [`DemoError::Engine`] with what the engine said.
-    pub(super) async fn make_on_swarm(socket: &Path, program: &Path) -> Result<Self, DemoError> {
+    pub(super) async fn make_on_swarm(
+        socket: &Path,
+        others: &[PathBuf],
+        program: &Path,
+    ) -> Result<Self, DemoError> {
         let nginx = found("nginx")?;
-        let mut made = Self::image(socket, &[(PROGRAM, program), (NGINX, &nginx)]).await?;
+        let programs = [(PROGRAM, program), (NGINX, &nginx)];
+        let mut made = Self::image(socket, others, &programs).await?;
         match Joined::join(&made).await {
             Ok(joined) => made.joined = Some(joined),
             Err(error) => {
@@ -79,45 +86,36 @@ impl OnEngine {
         Ok(made)
     }
 
-    async fn image(socket: &Path, programs: &[(&str, &Path)]) -> Result<Self, DemoError> {
-        let path = socket.to_string_lossy();
-        let engine = Docker::connect_with_unix(&path, CALL_MAX_S, API_DEFAULT_VERSION);
-        let engine = engine.map_err(|error| engine_error(socket, "connecting", &error))?;
+    async fn image(
+        socket: &Path,
+        others: &[PathBuf],
+        programs: &[(&str, &Path)],
+    ) -> Result<Self, DemoError> {
+        let engine = connect(socket)?;
+        let others = others.iter().map(|socket| connect(socket)).collect::<Result<_, _>>()?;
         // An engine takes two networks of one name, and then knows neither by it.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let name = format!("planner-demo-{}-{}", std::process::id(), since.as_micros());
-        let made = Self { engine, socket: socket.to_owned(), name, joined: None };
+        let made = Self { engine, socket: socket.to_owned(), name, joined: None, others };
         let context =
             context(programs).map_err(|error| made.told("collecting the programs", &error))?;
-        made.build(context).await?;
+        for engine in made.engines() {
+            if let Err(cause) = build(engine, &made.name, context.clone()).await {
+                made.remove_image().await;
+                return Err(made.told("building the image", &cause));
+            }
+        }
         Ok(made)
+    }
+
+    /// Every engine that has the image.
+    pub(super) fn engines(&self) -> impl Iterator<Item = &Docker> {
+        std::iter::once(&self.engine).chain(&self.others)
     }
 
     /// The engine refused, or is not there.
     pub(super) fn told(&self, what: &'static str, cause: &dyn std::fmt::Display) -> DemoError {
         engine_error(&self.socket, what, cause)
-    }
-
-    async fn build(&self, context: Vec<u8>) -> Result<(), DemoError> {
-        let options = BuildImageOptions {
-            dockerfile: String::from("Dockerfile"),
-            t: Some(self.name.clone()),
-            rm: true,
-            forcerm: true,
-            ..BuildImageOptions::default()
-        };
-        let body = bollard::body_full(context.into());
-        let mut progress = self.engine.build_image(options, None, Some(body));
-        while let Some(step) = progress.next().await {
-            let failed = match step {
-                Ok(step) => step.error_detail.map(|detail| detail.message.unwrap_or_default()),
-                Err(error) => Some(error.to_string()),
-            };
-            if let Some(cause) = failed {
-                return Err(self.told("building the image", &cause));
-            }
-        }
-        Ok(())
     }
 
     /// Removes what this run made: containers of its installation, service, networks, image.
@@ -145,9 +143,37 @@ impl OnEngine {
     }
 
     async fn remove_image(&self) {
-        let force = RemoveImageOptions { force: true, ..<_>::default() };
-        let _nothing_can_be_done = self.engine.remove_image(&self.name, Some(force), None).await;
+        for engine in self.engines() {
+            let force = RemoveImageOptions { force: true, ..<_>::default() };
+            let _nothing_can_be_done = engine.remove_image(&self.name, Some(force), None).await;
+        }
     }
+}
+
+fn connect(socket: &Path) -> Result<Docker, DemoError> {
+    let path = socket.to_string_lossy();
+    let engine = Docker::connect_with_unix(&path, CALL_MAX_S, API_DEFAULT_VERSION);
+    engine.map_err(|error| engine_error(socket, "connecting", &error))
+}
+
+/// Builds an image; what went wrong otherwise.
+async fn build(engine: &Docker, name: &str, context: Vec<u8>) -> Result<(), String> {
+    let options = BuildImageOptions {
+        dockerfile: String::from("Dockerfile"),
+        t: Some(name.to_owned()),
+        rm: true,
+        forcerm: true,
+        ..BuildImageOptions::default()
+    };
+    let body = bollard::body_full(context.into());
+    let mut progress = engine.build_image(options, None, Some(body));
+    while let Some(step) = progress.next().await {
+        let step = step.map_err(|error| error.to_string())?;
+        if let Some(detail) = step.error_detail {
+            return Err(detail.message.unwrap_or_default());
+        }
+    }
+    Ok(())
 }
 
 fn engine_error(socket: &Path, what: &'static str, cause: &dyn std::fmt::Display) -> DemoError {

@@ -41,9 +41,9 @@ pub(super) fn run(args: &EngineArgs, plan: &Plan) -> Result<(), DemoError> {
         let mut folder = Folder::make(plan.args.out.as_deref(), needed_bytes(plan))
             .map_err(planner_examples_local::quickstart::QuickstartError::from)?;
         let (socket, program) = (&args.docker_socket, own_program()?);
-        let engine = match args.engine {
+        let engine = match args.kind {
             EngineKind::Docker => OnEngine::make(socket, &program).await?,
-            EngineKind::Swarm => OnEngine::make_on_swarm(socket, &program).await?,
+            EngineKind::Swarm => OnEngine::make_on_swarm(socket, &args.build_on, &program).await?,
         };
         let stack = folder.file("stack");
         let ended = run_on(args, plan, &engine, &mut folder, &stack).await;
@@ -80,7 +80,7 @@ impl Place {
         make(&stack.join("state"))?;
         let told = |cause| DemoError::File { path: stack.to_owned(), cause };
         let free = || free_address().map_err(told);
-        let http = match args.engine {
+        let http = match args.kind {
             EngineKind::Swarm => FRONT,
             EngineKind::Docker if plan.args.listen.port() == 0 => free()?,
             EngineKind::Docker => plan.args.listen,
@@ -108,7 +108,7 @@ impl Place {
         let seconds = |span: Duration| span.as_secs_f64().to_string();
         // Whoever probes nginx is on its machine, or in its container.
         let target = SocketAddr::from(([127, 0, 0, 1], self.http.port()));
-        let target = if args.engine == EngineKind::Swarm { target } else { self.http };
+        let target = if args.kind == EngineKind::Swarm { target } else { self.http };
         let mut rows = vec![
             ("service", text("app")),
             ("min_replicas", config.bounds().min().to_string()),
@@ -140,7 +140,7 @@ impl Place {
             ("nginx_log", text(&log)),
             ("listen", text(&self.dashboard.to_string())),
         ];
-        rows.extend(match args.engine {
+        rows.extend(match args.kind {
             EngineKind::Docker => [
                 ("replica_image", text(&engine.name)),
                 ("replica_command", text(&app_arguments(plan).join(" "))),
@@ -185,7 +185,7 @@ async fn run_on(
     let interrupt = Interrupt::listen()?;
     let mut place = Place::choose(args, plan, engine, stack)?;
     folder.keep();
-    let redis = match args.engine {
+    let redis = match args.kind {
         EngineKind::Docker => redis(stack, place.redis).await?,
         EngineKind::Swarm => {
             service(engine, plan).await?;
@@ -193,7 +193,7 @@ async fn run_on(
         }
     };
     let (program, settings) = (own_program()?, place.settings.clone());
-    let mut parts = Parts::new(args.engine, engine, &program, stack, &settings);
+    let mut parts = Parts::new(args.kind, engine, &program, stack, &settings);
     let (nginx, http) = parts.nginx(place.http, &place.nginx).await?;
     place.http = http;
     let (watcher, executor) = (parts.start("watcher").await?, parts.start("executor").await?);

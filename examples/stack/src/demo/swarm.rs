@@ -146,11 +146,13 @@ pub(super) async fn end_service(on: &OnEngine) {
     let filters = Some([(String::from("label"), label)].into());
     let options = ListContainersOptions { all: true, filters, ..<_>::default() };
     let end = Instant::now() + END_WITHIN;
-    while Instant::now() < end {
-        let left = on.engine.list_containers(Some(options.clone())).await;
-        if left.is_ok_and(|left| left.is_empty()) {
-            return;
+    for engine in on.engines() {
+        while Instant::now() < end {
+            let left = engine.list_containers(Some(options.clone())).await;
+            if left.is_ok_and(|left| left.is_empty()) {
+                break;
+            }
+            sleep(Duration::from_millis(200)).await;
         }
-        sleep(Duration::from_millis(200)).await;
     }
 }
