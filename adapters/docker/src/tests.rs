@@ -1,5 +1,6 @@
 //! The executor on an engine in memory, in time that passes by itself.
 
+mod contract;
 mod crash;
 mod failures;
 mod fake;

@@ -9,13 +9,15 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HostConfig,
     NetworkConnectRequest, PortBinding,
 };
 use planner_docker::DockerExecutor;
-use planner_ports::{Executor as _, Router};
-use support_engine::{IMAGE, Running, SOON, name_of, on_engine};
+use planner_ports::contract::{ExecutorRig, executor_keeps_its_contract};
+use planner_ports::{Executor, Router};
+use support_engine::{IMAGE, Rig, Running, SOON, name_of, on_engine};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
@@ -255,6 +257,43 @@ async fn a_copy_is_as_its_base_which_counts_and_is_never_stopped() {
         rig.reached(&executor, 1).await;
         assert!(executor.shutdown(SOON).await);
         assert_eq!(rig.running().await, std::slice::from_ref(&rig.name), "the base goes on");
+    })
+    .await;
+}
+
+/// An executor on the engine, and its rig.
+struct OnEngine {
+    rig: Arc<Rig>,
+    executor: DockerExecutor,
+}
+
+#[async_trait]
+impl ExecutorRig for OnEngine {
+    fn executor(&self) -> &dyn Executor {
+        &self.executor
+    }
+
+    fn max_replicas(&self) -> u32 {
+        self.rig.settings().max_replicas.get()
+    }
+
+    async fn kill_one(&mut self) {
+        let running = self.rig.running().await;
+        self.rig.docker.kill_container(&running[0], None).await.expect("killed");
+    }
+
+    async fn restart(&mut self) -> bool {
+        self.executor = self.rig.executor();
+        true
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a Docker engine"]
+async fn the_contract_of_every_executor_is_kept() {
+    on_engine(|rig| async move {
+        let executor = rig.executor();
+        executor_keeps_its_contract(&mut OnEngine { rig, executor }).await;
     })
     .await;
 }

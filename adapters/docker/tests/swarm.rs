@@ -5,15 +5,17 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bollard::models::{
     EndpointSpec, EndpointSpecModeEnum, NetworkAttachmentConfig, NetworkCreateRequest, ServiceSpec,
     ServiceSpecMode, ServiceSpecModeReplicated, SwarmInitRequest, TaskSpec, TaskSpecContainerSpec,
 };
-use bollard::query_parameters::{BuildImageOptions, LeaveSwarmOptions};
+use bollard::query_parameters::{BuildImageOptions, LeaveSwarmOptions, ListContainersOptions};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt as _;
 use planner_docker::SwarmExecutor;
-use planner_ports::{Executor as _, ExecutorError, ReplicaCounts};
+use planner_ports::contract::{ExecutorRig, executor_keeps_its_contract};
+use planner_ports::{Executor, ExecutorError, ReplicaCounts};
 
 const IMAGE: &str = "planner-test-sleeper";
 
@@ -59,6 +61,8 @@ async fn build(docker: &Docker) {
 fn spec(name: &str, mode: ServiceSpecMode) -> ServiceSpec {
     let container = TaskSpecContainerSpec {
         image: Some(String::from(IMAGE)),
+        // `sleep` as the first process of its container does not hear SIGTERM.
+        stop_grace_period: Some(200_000_000),
         ..TaskSpecContainerSpec::default()
     };
     // As many addresses as tasks, and none that is virtual.
@@ -90,6 +94,42 @@ async fn settles_at(swarm: &SwarmExecutor, replicas: u32) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("{replicas} wanted, there are {:?}", swarm.counts().await);
+}
+
+/// The service on a Swarm, which replaces what dies by itself.
+struct OnSwarm {
+    docker: Docker,
+    socket: PathBuf,
+    swarm: SwarmExecutor,
+}
+
+#[async_trait]
+impl ExecutorRig for OnSwarm {
+    fn executor(&self) -> &dyn Executor {
+        &self.swarm
+    }
+
+    fn max_replicas(&self) -> u32 {
+        8
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    async fn kill_one(&mut self) {
+        let label = vec![String::from("com.docker.swarm.service.name=app")];
+        let filters = Some(HashMap::from([(String::from("label"), label)]));
+        let options = ListContainersOptions { filters, ..<_>::default() };
+        let running = self.docker.list_containers(Some(options)).await.expect("a list");
+        let id = running.into_iter().find_map(|container| container.id).expect("one that runs");
+        self.docker.kill_container(&id, None).await.expect("killed");
+    }
+
+    async fn restart(&mut self) -> bool {
+        self.swarm = SwarmExecutor::new(&self.socket, "app", 8).expect("settings");
+        true
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,8 +172,8 @@ async fn a_service_is_scaled_at_the_same_time_by_two_and_a_global_one_is_refused
     assert_eq!(addresses.len(), 3, "each has its own: {members:?}");
     let elsewhere = swarm.members("elsewhere", 8_080).await.expect("members");
     assert!(elsewhere.iter().all(|member| member.address.is_none()), "{elsewhere:?}");
-    swarm.scale_to(1).await.expect("taken");
-    settles_at(&swarm, 1).await;
+    let mut rig = OnSwarm { docker: docker.clone(), socket: path.clone(), swarm: swarm.clone() };
+    executor_keeps_its_contract(&mut rig).await;
     // What was not ours to change is as it was.
     let kept = docker.inspect_service("app", None).await.expect("there").spec.expect("a spec");
     assert_eq!(kept.labels, Some(HashMap::from([("kept".into(), "yes".into())])));

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use planner_ports::{Router, RouterError};
+use planner_ports::{Router, RouterError, refuse_strange};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -203,6 +203,7 @@ impl Router for LoadBalancer {
             let cause = format!("{count} backends are more than {max}");
             return Err(RouterError::Refused { cause });
         }
+        refuse_strange(backends)?;
         let backends: BTreeSet<SocketAddr> = backends.iter().copied().collect();
         let _one_at_a_time = self.membership.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.pool.route(&backends);

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use planner_local::{BalancerError, BalancerSettings, LoadBalancer};
+use planner_ports::contract::{RouterRig, router_keeps_its_contract};
 use planner_ports::{Router, RouterError};
 use support::{Backend, PATIENCE, begin_get, finish, get, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -474,4 +475,21 @@ async fn shutdown_breaks_off_at_its_deadline() {
     until("it is under way", || backend.received() == 1).await;
     assert!(!balancer.shutdown(Duration::from_millis(50)).await);
     assert_eq!(finish(running).await.0, 0);
+}
+
+struct Rig(Arc<LoadBalancer>);
+
+impl RouterRig for Rig {
+    fn router(&self) -> &dyn Router {
+        &*self.0
+    }
+
+    fn front(&self) -> SocketAddr {
+        self.0.local_addr()
+    }
+}
+
+#[tokio::test]
+async fn the_contract_of_every_router_is_kept() {
+    router_keeps_its_contract(&Rig(balancer(|_| ()))).await;
 }

@@ -15,6 +15,7 @@ use planner_local::{
     BalancerSettings, ExecutorSettings, LoadBalancer, ProcessExecutor, ReplicaTemplate,
     TemplateError,
 };
+use planner_ports::contract::{ExecutorRig, executor_keeps_its_contract};
 use planner_ports::{Executor, ExecutorError, ReplicaCounts, Router, RouterError};
 use support::{PATIENCE, begin_get, finish, get, until};
 
@@ -468,4 +469,44 @@ async fn nothing_is_lost_while_the_fleet_grows_and_shrinks_under_load() {
     let failed: Vec<_> = answers.iter().filter(|answer| answer.0 != 200).collect();
     assert!(failed.is_empty(), "{failed:?}");
     assert!(executor.shutdown(PATIENCE).await);
+}
+
+/// The process executor behind a real balancer.
+struct Rig {
+    executor: ProcessExecutor,
+}
+
+impl Rig {
+    fn started() -> ProcessExecutor {
+        executor(template(), balancer(), |settings| {
+            settings.max_replicas = NonZeroU32::new(4).expect("not zero");
+        })
+    }
+}
+
+#[async_trait]
+impl ExecutorRig for Rig {
+    fn executor(&self) -> &dyn Executor {
+        &self.executor
+    }
+
+    fn max_replicas(&self) -> u32 {
+        4
+    }
+
+    async fn kill_one(&mut self) {
+        let pid = self.executor.pids()[0];
+        let killed = Command::new("kill").args(["-9", &pid.to_string()]).status();
+        assert!(killed.expect("kill").success());
+    }
+
+    async fn restart(&mut self) -> bool {
+        self.executor = Self::started();
+        false // they end with it
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_of_every_executor_is_kept() {
+    executor_keeps_its_contract(&mut Rig { executor: Rig::started() }).await;
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use planner_ports::{Router, RouterError};
+use planner_ports::{Router, RouterError, refuse_strange};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -102,10 +102,7 @@ impl Drop for NginxRouter {
 #[async_trait]
 impl Router for NginxRouter {
     async fn route(&self, backends: &[SocketAddr]) -> Result<(), RouterError> {
-        if let Some(strange) = backends.iter().find(|backend| !is_backend(backend)) {
-            let cause = format!("{strange} is no address of a backend; leave it out");
-            return Err(RouterError::Refused { cause });
-        }
+        refuse_strange(backends)?;
         let mut progress = self.progress.clone();
         let mut number = 0;
         self.orders.send_modify(|order| {
@@ -150,13 +147,6 @@ impl Router for NginxRouter {
             sleep(DRAIN_PAUSE).await;
         }
     }
-}
-
-/// Whether nginx can pass requests to this address.
-const fn is_backend(address: &SocketAddr) -> bool {
-    // nginx knows no scope of an IPv6 address.
-    let scoped = matches!(address, SocketAddr::V6(address) if address.scope_id() != 0);
-    !address.ip().is_unspecified() && address.port() != 0 && !scoped
 }
 
 /// The task's own.

@@ -3,9 +3,11 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use planner_nginx::{NginxRouter, NginxTraffic};
+use planner_ports::contract::{RouterRig, router_keeps_its_contract};
 use planner_ports::{Router, RouterError, TelemetrySource, Timeline};
 use support::{Backend, Keeper, Nginx, get};
 
@@ -389,4 +391,27 @@ async fn an_nginx_that_is_gone_gives_no_window_of_zeros() {
     nginx.stop().await;
     let error = traffic.next_window().await.expect_err("nobody to ask");
     assert!(error.to_string().starts_with("nginx gave no telemetry: 127.0.0.1:"), "{error}");
+}
+
+struct Rig {
+    nginx: Nginx,
+    router: NginxRouter,
+}
+
+impl RouterRig for Rig {
+    fn router(&self) -> &dyn Router {
+        &self.router
+    }
+
+    fn front(&self) -> SocketAddr {
+        self.nginx.http
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a real nginx"]
+async fn the_contract_of_every_router_is_kept() {
+    let nginx = Nginx::start().await;
+    let router = NginxRouter::new(nginx.settings()).expect("settings");
+    router_keeps_its_contract(&Rig { nginx, router }).await;
 }

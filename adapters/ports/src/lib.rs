@@ -2,7 +2,8 @@
 //!
 //! Adapters implement these traits, [`planner-runtime`](https://docs.rs/planner-runtime) drives
 //! them. There is no I/O here. With the feature `mock` every port has a mockall mock
-//! (`MockExecutor`, ...).
+//! (`MockExecutor`, ...); with the feature `contract` there is a suite of tests that every executor
+//! and every router has to pass.
 //!
 //! # What does this crate not do?
 //!
@@ -10,6 +11,8 @@
 
 mod advisor;
 mod backoff;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod executor;
 mod latency;
 mod member;
@@ -22,7 +25,7 @@ pub use backoff::Backoff;
 pub use executor::{Executor, ExecutorError, ReplicaCounts};
 pub use latency::{LatencySummary, summarise};
 pub use member::{Member, ReplicaState};
-pub use router::{Router, RouterError};
+pub use router::{Router, RouterError, refuse_strange};
 pub use telemetry::{TelemetryError, TelemetrySource};
 pub use timeline::Timeline;
 
