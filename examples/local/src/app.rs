@@ -6,11 +6,13 @@
 //! Not an example of how to write a web service, and not for anything reachable from outside.
 
 mod answer;
+mod log;
 mod serve;
 mod workers;
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use answer::{MS_MAX, Service, State};
+use log::Log;
 use workers::{Occupation, Workers};
 
 /// Serve HTTP/1.1 with a few workers, each occupied by one request at a time.
@@ -56,6 +59,11 @@ pub struct Args {
     /// How long to finish what is queued after SIGTERM or SIGINT, in seconds
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(0..=3600))]
     pub drain_s: u32,
+
+    /// Folder for a log of each request: when it was received, answered or cut, and when the signal
+    /// to end came
+    #[arg(long, value_name = "DIR")]
+    pub log_dir: Option<PathBuf>,
 
     /// Exit when standard input ends: with the parent that holds its other end
     #[arg(long)]
@@ -137,6 +145,10 @@ fn service(args: &Args) -> Result<Service, std::io::Error> {
         ms_default: args.ms,
         extra_delay: Duration::from_millis(args.extra_delay_ms.into()),
         state: std::sync::Arc::new(State::default()),
+        log: std::sync::Arc::new(match &args.log_dir {
+            Some(folder) => Log::create(folder)?,
+            None => Log::default(),
+        }),
     })
 }
 
@@ -159,8 +171,10 @@ fn leave<S: Future<Output = ()>>(
     linger_s: u32,
 ) -> impl Future<Output = ()> + use<S> {
     let state = std::sync::Arc::clone(&service.state);
+    let log = std::sync::Arc::clone(&service.log);
     async move {
         signal.await;
+        log.told_to_end();
         state.is_draining.store(true, Ordering::Relaxed);
         sleep(Duration::from_secs(linger_s.into())).await;
     }

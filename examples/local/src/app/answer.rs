@@ -12,6 +12,7 @@ use http_body_util::Full;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
+use super::log::Log;
 use super::workers::Workers;
 
 /// The longest that one request may occupy a worker, in milliseconds.
@@ -24,6 +25,7 @@ pub(super) struct Service {
     pub(super) ms_default: u32,
     pub(super) extra_delay: Duration,
     pub(super) state: Arc<State>,
+    pub(super) log: Arc<Log>,
 }
 
 /// What the signal handler and the connections tell each other.
@@ -67,7 +69,10 @@ impl Service {
         };
         let duration = Duration::from_millis(ms.into()) + self.extra_delay;
         let _counted = Counted::new(&self.state.unanswered);
-        match self.workers.occupy(duration).await {
+        let request = self.log.received();
+        let occupied = self.workers.occupy(duration).await;
+        request.answered();
+        match occupied {
             Ok(()) => (StatusCode::OK, format!("served in {} ms\n", duration.as_millis())),
             Err(_no_worker) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "the worker is gone\n".to_owned())

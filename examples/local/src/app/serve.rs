@@ -84,6 +84,9 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 
 async fn serve(stream: TcpStream, service: Service, mut closing: watch::Receiver<bool>) {
     let _only_slower = stream.set_nodelay(true);
+    if let Ok(address) = stream.local_addr() {
+        service.log.reached(address);
+    }
     let answer = service_fn(move |request| service.clone().answer(request));
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(Duration::from_mins(1));

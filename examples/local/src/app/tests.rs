@@ -164,6 +164,41 @@ async fn one_that_lingers_is_unhealthy_and_takes_requests_for_that_long() {
 }
 
 #[tokio::test]
+async fn its_log_tells_what_was_answered_what_was_cut_and_when_it_was_told_to_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path().display().to_string();
+    let app = start(&["--ms=1", "--log-dir", &at], MINUTE);
+    get(app.address, "/").await;
+    let mut broken = connect(app.address).await;
+    send(&mut broken, "/work?ms=60000", "close").await;
+    sleep(Duration::from_millis(50)).await;
+    drop(broken);
+    sleep(Duration::from_millis(50)).await;
+    app.drain.send(()).expect("running");
+    assert_eq!(app.ended.await.expect("no panic"), 0);
+    let file = std::fs::read_dir(&at).expect("a folder").next().expect("a log").expect("a log");
+    let text = std::fs::read_to_string(file.path()).expect("a log");
+    let told: Vec<(String, String)> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .map(|line: serde_json::Value| {
+            assert!(line["at_s"].as_f64() > Some(1.7e9), "{line}");
+            (line["what"].as_str().expect("a word").to_owned(), line["of"].to_string())
+        })
+        .collect();
+    let address = format!("{:?}", app.address.to_string());
+    let expected = [
+        ("reached", address.as_str()),
+        ("received", "0"),
+        ("answered", "0"),
+        ("received", "1"),
+        ("cut", "1"),
+        ("told_to_end", "null"),
+    ];
+    assert_eq!(told, expected.map(|(what, of)| (what.to_owned(), of.to_owned())));
+}
+
+#[tokio::test]
 async fn the_end_does_not_wait_for_idle_connections() {
     let app = start(&[], MINUTE);
     let _idle = connect(app.address).await;
