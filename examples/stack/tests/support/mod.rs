@@ -43,8 +43,13 @@ impl Rig {
 
     /// Names a setting; text has to be quoted as TOML wants it.
     pub(crate) fn set(&mut self, name: &str, value: impl std::fmt::Display) {
-        self.settings.retain(|(known, _)| known != name);
+        self.unset(name);
         self.settings.push((name.to_owned(), value.to_string()));
+    }
+
+    /// Leaves a setting out.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.settings.retain(|(known, _)| known != name);
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

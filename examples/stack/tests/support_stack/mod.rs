@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bollard::models::ContainerSummary;
 use bollard::query_parameters::{ListContainersOptions, RemoveContainerOptions};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use planner_examples_stack::demo::image::OnEngine;
@@ -33,7 +34,7 @@ pub(crate) fn socket() -> PathBuf {
 pub(crate) struct Stack {
     pub(crate) rig: Rig,
     pub(crate) engine: OnEngine,
-    docker: Docker,
+    pub(crate) docker: Docker,
     pub(crate) http: SocketAddr,
     pub(crate) status: SocketAddr,
     nginx: Process,
@@ -84,12 +85,29 @@ impl Stack {
 
     /// The states of our containers.
     pub(crate) async fn states(&self) -> Vec<String> {
+        let state = |it: ContainerSummary| it.state.map_or_else(String::new, |is| is.to_string());
+        self.ours().await.into_iter().map(state).collect()
+    }
+
+    /// Their ids, sorted.
+    pub(crate) async fn ids(&self) -> Vec<String> {
+        let mut ids: Vec<_> = self.ours().await.into_iter().filter_map(|it| it.id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Removes a container by force.
+    pub(crate) async fn remove(&self, name: &str) {
+        let force = RemoveContainerOptions { force: true, ..<_>::default() };
+        self.docker.remove_container(name, Some(force)).await.expect("removed");
+    }
+
+    async fn ours(&self) -> Vec<ContainerSummary> {
         let Some(install) = self.install() else { return Vec::new() };
         let label = vec![format!("planner.install={install}")];
         let filters = Some(HashMap::from([(String::from("label"), label)]));
         let options = ListContainersOptions { all: true, filters, ..<_>::default() };
-        let found = self.docker.list_containers(Some(options)).await.expect("a list");
-        found.into_iter().map(|it| it.state.map_or_else(String::new, |is| is.to_string())).collect()
+        self.docker.list_containers(Some(options)).await.expect("a list")
     }
 
     /// Waits until exactly so many run, and nothing else of ours is there, for a while.
@@ -150,14 +168,23 @@ pub(crate) struct Traffic {
 
 impl Traffic {
     pub(crate) fn start(address: SocketAddr, path: &'static str) -> Self {
+        Self::of(address, 4, move |_| String::from(path))
+    }
+
+    /// In so many lanes, each request by its number.
+    pub(crate) fn of(
+        address: SocketAddr,
+        lanes: u32,
+        path: impl Fn(u64) -> String + Copy + Send + 'static,
+    ) -> Self {
         let (ended, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let lane = || {
             let (ended, sent) = (Arc::clone(&ended), Arc::clone(&sent));
             tokio::spawn(async move {
                 let mut failures = Vec::new();
                 while !ended.load(Ordering::SeqCst) {
-                    sent.fetch_add(1, Ordering::SeqCst);
-                    if let Err(failure) = get(address, path).await {
+                    let number = sent.fetch_add(1, Ordering::SeqCst);
+                    if let Err(failure) = get(address, &path(number)).await {
                         failures.push(failure);
                     }
                     sleep(Duration::from_millis(5)).await;
@@ -165,7 +192,7 @@ impl Traffic {
                 failures
             })
         };
-        let lanes = (0..4).map(|_| lane()).collect();
+        let lanes = (0..lanes).map(|_| lane()).collect();
         Self { ended, sent, lanes }
     }
 
@@ -189,7 +216,7 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<(), String> {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.map(|_| answer)
     };
-    let answer = timeout(Duration::from_secs(20), asked).await.map_err(|_| "no answer")?;
+    let answer = timeout(Duration::from_secs(60), asked).await.map_err(|_| "no answer")?;
     let answer = answer.map_err(|error: std::io::Error| error.to_string())?;
     if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(answer.chars().take(80).collect()) }
 }
