@@ -526,7 +526,7 @@ async fn watch(bus: Bus) {
         let routing = routing.answering(membership.seq);
         bus.publish_routing(&routing).await.expect("sent");
         tokio::time::sleep(Duration::from_millis(100)).await;
-        bus.publish_routing(&routing.drained()).await.expect("sent");
+        bus.publish_routing(&routing.drained(wall_now())).await.expect("sent");
     }
 }
 

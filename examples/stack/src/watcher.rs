@@ -101,7 +101,7 @@ impl Watcher {
         // Which backend it is does not matter to nginx: see `NginxRouter`.
         let any = SocketAddr::from(([127, 0, 0, 1], 1));
         if self.router.drained(any, self.drain).await == Ok(true) {
-            self.tell(&routing.drained()).await;
+            self.tell(&routing.drained(wall_now())).await;
         }
     }
 }

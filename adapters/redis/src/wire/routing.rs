@@ -44,10 +44,10 @@ impl Routing {
         Self { service, generation, addrs, drained: false, seq: None, ts }
     }
 
-    /// The same once the requests before it are over.
+    /// The same once the requests before it are over, as of `ts` seconds since 1970.
     #[must_use]
-    pub const fn drained(mut self) -> Self {
-        self.drained = true;
+    pub const fn drained(mut self, ts: f64) -> Self {
+        (self.drained, self.ts) = (true, ts);
         self
     }
 
@@ -108,7 +108,7 @@ mod tests {
         let service = ServiceId::new("shop").expect("a name");
         let addrs: [SocketAddr; 2] = [([10, 0, 0, 1], 80).into(), ([10, 0, 0, 2], 80).into()];
         let routing = Routing::new(service, "0aF9", addrs, 5.5);
-        for routing in [routing.clone(), routing.clone().drained(), routing.answering(7)] {
+        for routing in [routing.clone(), routing.clone().drained(9.5), routing.answering(7)] {
             assert_eq!(Routing::parse(routing.write().as_bytes()), Ok(routing));
         }
     }

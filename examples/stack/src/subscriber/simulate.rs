@@ -133,7 +133,7 @@ async fn route(bus: Bus) {
         let Ok(membership) = members.next().await else { continue };
         let service = bus.service().clone();
         let routing = Routing::new(service, "0", membership.ready(), wall_now());
-        let routing = routing.answering(membership.seq).drained();
+        let routing = routing.answering(membership.seq).drained(wall_now());
         if let Err(error) = bus.publish_routing(&routing).await {
             tracing::warn!(%error, "a routing was not told");
         }

@@ -23,7 +23,7 @@ const REMOVED: u32 = 5;
 /// Time to finish that a replica is given.
 const DRAIN_S: f64 = 8.0;
 /// Clocks are one clock, written by two processes.
-const SLACK_S: f64 = 0.02;
+const SLACK_S: f64 = 0.005;
 
 /// What one replica wrote about itself.
 #[derive(Debug, Default)]
