@@ -101,8 +101,8 @@ fn follow_routings(bus: &planner_redis::Bus) -> Arc<Mutex<Vec<Routing>>> {
     told
 }
 
-/// When the backend that was told to end at `ended` was taken out of the route, and when nothing was
-/// under way to it. Its address may be another's later.
+/// When the backend that was told to end at `ended` was taken out of the route, and when nothing
+/// was under way to it. Its address may be another's later.
 fn out_of_route(told: &[Routing], address: SocketAddr, ended: f64) -> Option<(f64, Option<f64>)> {
     let last = told.iter().rposition(|it| it.ts <= ended && it.addrs.contains(&address))?;
     let mut after = told.iter().skip(last + 1);

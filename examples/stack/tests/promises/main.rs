@@ -1,5 +1,5 @@
-//! Promises on real servers, each with the number of rounds that shows it: Redis, nginx, and a Docker
-//! engine of our own, whose socket is in `PLANNER_TEST_DOCKER`:
+//! Promises on real servers, each with the number of rounds that shows it: Redis, nginx, and a
+//! Docker engine of our own, whose socket is in `PLANNER_TEST_DOCKER`:
 //! `cargo test -p planner-examples-stack --test promises -- --ignored --test-threads 1`.
 //! With `PLANNER_SOAK` set each runs at its full size.
 

@@ -1,9 +1,8 @@
-//! P18: Redis is gone under load. Users do not notice, no replica is stopped, no order that is still
-//! valid is lost and none is obeyed twice.
+//! P18: Redis is gone under load. Users do not notice, no replica is stopped, no order that is
+//! still valid is lost and none is obeyed twice.
 
 use std::time::Duration;
 
-use planner_examples_stack::demo::servers;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
@@ -34,14 +33,6 @@ async fn is_accepted(stack: &Stack, seq: u64) -> Duration {
     began.elapsed()
 }
 
-async fn ask(stack: &Stack, command: &[&str]) {
-    let client = redis::Client::open(format!("redis://{}/", stack.rig.redis)).expect("a url");
-    let mut connection = client.get_multiplexed_async_connection().await.expect("redis");
-    let mut asked = redis::cmd(command[0]);
-    asked.arg(&command[1..]);
-    asked.query_async::<()>(&mut connection).await.expect("done");
-}
-
 /// How Redis goes away.
 #[derive(Clone, Copy, Debug)]
 enum Outage {
@@ -62,25 +53,22 @@ async fn strike(stack: &mut Stack, outage: Outage, length: Duration) {
             redis.signal(Signal::CONT);
         }
         Outage::Killed => {
-            let redis = stack.rig.server.take().expect("a server");
-            redis.signal(Signal::KILL);
-            redis.end().await;
+            stack.kill_redis().await;
             sleep(length).await;
-            let again = servers::redis(stack.rig.folder.path(), stack.rig.redis).await;
-            stack.rig.server = Some(again.expect("it starts"));
+            stack.start_redis().await;
         }
         Outage::Paused => {
             let length_ms = length.as_millis().to_string();
-            ask(stack, &["CLIENT", "PAUSE", &length_ms, "ALL"]).await;
+            stack.ask(&["CLIENT", "PAUSE", &length_ms, "ALL"], None).await;
             sleep(length).await;
         }
         Outage::Full => {
-            ask(stack, &["CONFIG", "SET", "maxmemory", "1"]).await;
+            stack.ask(&["CONFIG", "SET", "maxmemory", "1"], None).await;
             sleep(length).await;
-            ask(stack, &["CONFIG", "SET", "maxmemory", "0"]).await;
+            stack.ask(&["CONFIG", "SET", "maxmemory", "0"], None).await;
         }
         Outage::Flushed => {
-            ask(stack, &["FLUSHALL"]).await;
+            stack.ask(&["FLUSHALL"], None).await;
             sleep(length).await;
         }
     }

@@ -58,16 +58,13 @@ async fn p23_everything_of_ours_dies_under_load_and_comes_back_in_any_order() {
             program.signal(Signal::KILL);
             program.end().await;
         }
-        let redis = stack.rig.server.take().expect("a server");
-        redis.signal(Signal::KILL);
-        redis.end().await;
+        stack.kill_redis().await;
         // Nothing of ours is there.
         sleep(Duration::from_secs(if round == 0 { 20 } else { 2 })).await;
         // 131 has no divisor in common with 720: every order comes once.
         for name in order(round * 131 % 720) {
             if name == "redis" {
-                let again = servers::redis(stack.rig.folder.path(), stack.rig.redis).await;
-                stack.rig.server = Some(again.expect("it starts"));
+                stack.start_redis().await;
             } else {
                 running.insert(name, stack.rig.run(name, &[]));
             }

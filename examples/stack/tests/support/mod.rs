@@ -47,6 +47,12 @@ impl Rig {
         self.settings.push((name.to_owned(), value.to_string()));
     }
 
+    /// A setting, without its quotes.
+    pub(crate) fn setting(&self, name: &str) -> String {
+        let found = self.settings.iter().find(|(known, _)| known == name);
+        found.map_or_else(String::new, |(_, value)| value.trim_matches('"').to_owned())
+    }
+
     /// Leaves a setting out.
     pub(crate) fn unset(&mut self, name: &str) {
         self.settings.retain(|(known, _)| known != name);

@@ -4,7 +4,7 @@
 #![allow(dead_code)]
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,6 +18,7 @@ use planner_examples_stack::demo::servers::{self, Process, free_address};
 use planner_nginx::NginxSettings;
 use planner_redis::wire::{Action, MacKey, seal, wall_now};
 use planner_redis::{Channel, Mode};
+use rustix::process::Signal;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -37,7 +38,7 @@ pub(crate) struct Stack {
     pub(crate) docker: Docker,
     pub(crate) http: SocketAddr,
     pub(crate) status: SocketAddr,
-    nginx: Process,
+    pub(crate) nginx: Process,
 }
 
 impl Stack {
@@ -100,6 +101,54 @@ impl Stack {
     pub(crate) async fn remove(&self, name: &str) {
         let force = RemoveContainerOptions { force: true, ..<_>::default() };
         self.docker.remove_container(name, Some(force)).await.expect("removed");
+    }
+
+    /// The address that this machine has on the replicas' network.
+    pub(crate) async fn gateway(&self) -> IpAddr {
+        let network = self.docker.inspect_network(&self.engine.name, None).await.expect("there");
+        let configs = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+        let gateway = configs.into_iter().find_map(|config| config.gateway);
+        gateway.and_then(|gateway| gateway.parse().ok()).expect("an address")
+    }
+
+    /// Everything that the engine tells of our containers.
+    pub(crate) async fn described(&self) -> Vec<(String, Vec<u8>)> {
+        let mut told = Vec::new();
+        for id in self.ids().await {
+            let found = self.docker.inspect_container(&id, None).await.expect("there");
+            told.push((format!("container {id}"), format!("{found:?}").into_bytes()));
+        }
+        told
+    }
+
+    /// Sends a command to Redis.
+    pub(crate) async fn ask(&self, command: &[&str], password: Option<&str>) {
+        let secret = password.map_or_else(String::new, |password| format!(":{password}@"));
+        let url = format!("redis://{secret}{}/", self.rig.redis);
+        let client = redis::Client::open(url).expect("a url");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("redis");
+        let mut asked = redis::cmd(command[0]);
+        asked.arg(&command[1..]);
+        asked.query_async::<redis::Value>(&mut connection).await.expect("done");
+    }
+
+    /// Kills Redis, and starts it again over what it left.
+    pub(crate) async fn restart_redis(&mut self) {
+        self.kill_redis().await;
+        self.start_redis().await;
+    }
+
+    /// Ends Redis as a crash does.
+    pub(crate) async fn kill_redis(&mut self) {
+        let redis = self.rig.server.take().expect("a server");
+        redis.signal(Signal::KILL);
+        redis.end().await;
+    }
+
+    /// Starts it again over what it left.
+    pub(crate) async fn start_redis(&mut self) {
+        let again = servers::redis(self.rig.folder.path(), self.rig.redis).await;
+        self.rig.server = Some(again.expect("it starts"));
     }
 
     async fn ours(&self) -> Vec<ContainerSummary> {
