@@ -7,6 +7,7 @@
 mod container;
 mod error;
 mod follow;
+mod hold;
 pub mod image;
 mod part;
 mod run;
@@ -72,6 +73,8 @@ pub struct EngineArgs {
 enum Part {
     /// A replica: the toy service alone
     App(app::Args),
+    /// Holds network and processes of a container for others that share them, and does nothing
+    Hold,
     /// The load generator alone
     Loadgen(loadgen::Args),
 }
@@ -87,6 +90,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     };
     match parsed.part {
         Some(Part::App(args)) => program::finish("app", app::run(&args)),
+        Some(Part::Hold) => program::finish("hold", hold::run()),
         Some(Part::Loadgen(args)) => program::finish("loadgen", loadgen::run_program(&args)),
         None if parsed.engine.kind == EngineKind::Docker && !parsed.engine.build_on.is_empty() => {
             program::finish::<_, ()>("demo", Err(DemoError::BuildOn))
