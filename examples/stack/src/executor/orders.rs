@@ -123,7 +123,8 @@ impl Obeying {
             return None;
         }
         self.router.set_epoch(fence.epoch_max);
-        tracing::info!(replicas = subject.order.replicas, epoch = fence.epoch_max, "accepted");
+        let (replicas, epoch, seq) = (subject.order.replicas, fence.epoch_max, fence.seq_last);
+        tracing::info!(replicas, epoch, seq, "accepted");
         Some(subject)
     }
 

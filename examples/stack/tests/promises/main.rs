@@ -4,6 +4,7 @@
 //! With `PLANNER_SOAK` set each runs at its full size.
 
 mod drain;
+mod leadership;
 mod outage;
 mod restart;
 #[path = "../support/mod.rs"]

@@ -64,11 +64,16 @@ impl Rig {
 
     /// Starts a program of the stack with the settings of this moment, and further arguments.
     pub(crate) fn run(&self, name: &'static str, more: &[&str]) -> Process {
+        self.run_as(name, name, more)
+    }
+
+    /// The same, with files of another name: there may be several of one program.
+    pub(crate) fn run_as(&self, program: &str, name: &'static str, more: &[&str]) -> Process {
         let file = self.path(&format!("{name}.toml"));
         let rows = self.settings.iter().map(|(name, value)| format!("{name} = {value}\n"));
         std::fs::write(&file, rows.collect::<Vec<_>>().concat()).expect("written");
         let mut command = tokio::process::Command::new(demo());
-        command.arg(name).arg("--config").arg(file).arg("--exit-with-parent").args(more);
+        command.arg(program).arg("--config").arg(file).arg("--exit-with-parent").args(more);
         Process::start(name, self.folder.path(), &mut command).expect("it starts")
     }
 

@@ -132,6 +132,13 @@ impl Stack {
         asked.query_async::<redis::Value>(&mut connection).await.expect("done");
     }
 
+    /// What Redis keeps under a key, where it answers.
+    pub(crate) async fn text(&self, key: &str) -> Option<String> {
+        let client = redis::Client::open(format!("redis://{}/", self.rig.redis)).ok()?;
+        let mut connection = client.get_multiplexed_async_connection().await.ok()?;
+        redis::cmd("GET").arg(key).query_async(&mut connection).await.ok()
+    }
+
     /// Kills Redis, and starts it again over what it left.
     pub(crate) async fn restart_redis(&mut self) {
         self.kill_redis().await;
@@ -174,14 +181,7 @@ impl Stack {
 
     /// An order as a planner gives it, sealed where there is a key.
     pub(crate) async fn order(&self, epoch: u64, seq: u64, replicas: u32, key: Option<&MacKey>) {
-        let text = json!({
-            "ts": wall_now(), "kind": "plan", "container": "app",
-            "decision": {"action": "noop", "target": "app", "reason": "a test", "replicas": replicas},
-            "v": 1, "service": "app", "id": seq, "epoch": epoch, "seq": seq,
-            "expires_ts": wall_now() + 30.0,
-        })
-        .to_string();
-        Action::parse(text.as_bytes()).expect("what a planner would send");
+        let text = order(epoch, seq, replicas);
         let text = key.map_or_else(|| text.clone(), |key| seal(&text, key));
         let client = redis::Client::open(format!("redis://{}/", self.rig.redis)).expect("a url");
         let mut connection = client.get_multiplexed_async_connection().await.expect("redis");
@@ -195,6 +195,19 @@ impl Stack {
         let install = self.install();
         self.engine.remove(install.as_deref()).await;
     }
+}
+
+/// An order as a planner gives it.
+pub(crate) fn order(epoch: u64, seq: u64, replicas: u32) -> String {
+    let text = json!({
+        "ts": wall_now(), "kind": "plan", "container": "app",
+        "decision": {"action": "noop", "target": "app", "reason": "a test", "replicas": replicas},
+        "v": 1, "service": "app", "id": seq, "epoch": epoch, "seq": seq,
+        "expires_ts": wall_now() + 30.0,
+    })
+    .to_string();
+    Action::parse(text.as_bytes()).expect("what a planner would send");
+    text
 }
 
 /// Removes what a test that failed has left: the engine is the tests' own.
