@@ -270,6 +270,18 @@ impl Bus {
         self.twice("reading", &command).await
     }
 
+    /// Whether there is a key `planner:SERVICE:pause`, of whatever content: an operator's word that
+    /// nothing is to be scaled. Who decides or carries out has to ask, and to stop.
+    ///
+    /// # Errors
+    ///
+    /// [`BusError`] when Redis did not answer.
+    pub async fn is_paused(&self) -> Result<bool, BusError> {
+        let mut command = redis::cmd("EXISTS");
+        command.arg(self.key("pause"));
+        self.twice("reading", &command).await
+    }
+
     /// Sends a command, once.
     pub(crate) async fn query<T: FromRedisValue>(
         &self,

@@ -38,8 +38,8 @@ impl TelemetrySource for Meter {
 }
 
 struct Print(u32);
-impl<S> Observer<S> for Print {
-    fn on_record(&mut self, record: &Record<S>) -> Flow {
+impl Observer for Print {
+    fn on_record(&mut self, record: &Record, _: &Planner) -> Flow {
         if let Step::Decide(decision) = &record.step {
             println!("{} {decision}", record.at);
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use planner_core::journal::Record;
 use planner_core::{
     Advice, AdviceGate, AdvisorFault, Baseline, Consultation, ConsultationId, Decision, DecisionId,
-    Event, Operation, Outcome, Planner, Policy, Step, Timestamp, Window,
+    Event, Gateway, Heuristic, Operation, Outcome, Planner, Policy, QuarantinedBaseline, Step,
+    Timestamp, Window,
 };
 use planner_ports::{Advisor, Executor, ExecutorError, TelemetryError, TelemetrySource, Timeline};
 use serde::Serialize;
@@ -34,10 +35,11 @@ pub struct Ports {
     pub advisor: Option<Arc<dyn Advisor>>,
 }
 
-/// Sees everything that happens in a loop: writes the journal, draws the view.
-pub trait Observer<S> {
-    /// An event and the step it led to. Breaking ends the loop.
-    fn on_record(&mut self, record: &Record<S>) -> Flow;
+/// Sees everything that happens in the loop of a [`Planner`] of the same parameters: writes the
+/// journal, draws the view.
+pub trait Observer<P: Policy = Heuristic, B = QuarantinedBaseline, G = Gateway> {
+    /// An event and the step it led to, and the planner after it. Breaking ends the loop.
+    fn on_record(&mut self, record: &Record<P::Signal>, planner: &Planner<P, B, G>) -> Flow;
 
     /// Something outside went wrong; the loop goes on.
     fn on_fault(&mut self, _fault: &Fault) {}
@@ -132,7 +134,7 @@ where
     pub async fn run(
         mut self,
         ports: Ports,
-        observer: &mut dyn Observer<P::Signal>,
+        observer: &mut dyn Observer<P, B, G>,
         stop: impl Future<Output = ()>,
     ) -> Planner<P, B, G> {
         let (reports, mut inbox) = mpsc::channel(QUEUE);
@@ -174,7 +176,7 @@ where
                 _ => {}
             }
             self.keep(at, Some((&event, &step)), writing.as_ref(), observer);
-            if observer.on_record(&Record { at, event, step }) == Flow::Break {
+            if observer.on_record(&Record { at, event, step }, &self.planner) == Flow::Break {
                 break;
             }
         }
@@ -201,7 +203,7 @@ where
         &mut self,
         writing: Option<Writing>,
         inbox: &mut mpsc::Receiver<Report>,
-        observer: &mut dyn Observer<P::Signal>,
+        observer: &mut dyn Observer<P, B, G>,
     ) {
         self.keep(self.timeline.now(), None, writing.as_ref(), observer);
         let Some(writing) = writing else { return };
@@ -223,7 +225,7 @@ where
     fn take(
         &mut self,
         report: Report,
-        observer: &mut dyn Observer<P::Signal>,
+        observer: &mut dyn Observer<P, B, G>,
     ) -> Option<Event<P::Signal>> {
         match report {
             Report::Telemetry(Ok(window)) => Some(Event::Observe(window)),
@@ -253,7 +255,7 @@ where
         at: Timestamp,
         taken: Option<(&Event<P::Signal>, &Step)>,
         writing: Option<&Writing>,
-        observer: &mut dyn Observer<P::Signal>,
+        observer: &mut dyn Observer<P, B, G>,
     ) {
         let (Some(keeper), Some(writing)) = (&mut self.keeper, writing) else { return };
         if taken.is_some_and(|(event, step)| !keeper.is_due(at, event, step)) {

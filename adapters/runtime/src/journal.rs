@@ -46,6 +46,11 @@ impl JournalWriter {
         self.append(record)
     }
 
+    /// How long it is by now.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.length
+    }
+
     /// Writes one line at once. What a full disk has cut is taken back, so that the journal ends
     /// with a whole record.
     fn append(&mut self, line: &impl Serialize) -> Result<(), JournalError> {
@@ -186,6 +191,14 @@ pub enum JournalError {
     Read {
         /// Where.
         path: PathBuf,
+        /// What went wrong.
+        cause: String,
+    },
+    /// Older journals could not be listed or removed.
+    #[error("journals in {folder}: no room made: {cause}; check permissions, or remove the oldest by hand", folder = folder.display())]
+    Room {
+        /// Where.
+        folder: PathBuf,
         /// What went wrong.
         cause: String,
     },

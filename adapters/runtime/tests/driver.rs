@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use planner_core::journal::Record;
 use planner_core::{
     Advice, AdviceConfig, AdvisedAction, AdvisorFault, Config, Constraint, Consultation, Event,
-    Heuristic, Idle, Latencies, Latency, Mode, NoSignal, Operation, Outcome, Planner,
-    ReplicaBounds, ServiceId, Step, Timestamp, Verdict, Window,
+    Heuristic, Idle, Latencies, Latency, Mode, Operation, Outcome, Planner, ReplicaBounds,
+    ServiceId, Step, Timestamp, Verdict, Window,
 };
 use planner_ports::{
     Advisor, Executor, ExecutorError, MockExecutor, MockTelemetrySource, ReplicaCounts,
@@ -68,8 +68,8 @@ struct Keep {
     most: Option<usize>,
 }
 
-impl Observer<NoSignal> for Keep {
-    fn on_record(&mut self, record: &Record) -> Flow {
+impl<B, G> Observer<Heuristic, B, G> for Keep {
+    fn on_record(&mut self, record: &Record, _: &Planner<Heuristic, B, G>) -> Flow {
         self.records.push(record.clone());
         if self.most == Some(self.records.len()) { Flow::Break } else { Flow::Continue }
     }

@@ -1,7 +1,7 @@
 //! Journals on disk: what is kept after a kill, what is refused, what is repeated.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use planner_core::journal::{Header, Record, replay};
@@ -10,7 +10,7 @@ use planner_core::{
     Config, Event, Heuristic, NoSignal, Planner, QuarantinedBaseline, ReplicaBounds, ServiceId,
     Timestamp, Window,
 };
-use planner_runtime::{JournalError, JournalReader, JournalWriter};
+use planner_runtime::{JournalError, JournalFolder, JournalReader, JournalWriter};
 
 type OwnHeader = Header<HeuristicState, QuarantinedBaseline>;
 
@@ -23,18 +23,23 @@ fn header() -> OwnHeader {
     Header::of(ServiceId::new("shop").expect("a name"), &planner(), false)
 }
 
+/// What a planner makes of the window that ends at this second.
+fn record(planner: &mut Planner, second: u64) -> Record {
+    let at = |second| Timestamp::from_origin(Duration::from_secs(second));
+    // Latencies whose last bits a careless text would lose.
+    let latencies = [20.0 / 3.0, 0.1 + 0.2, 1e-7 * second as f64];
+    let window = Window::probes(at(second - 1), at(second), &latencies, 0, 2).expect("valid");
+    let event = Event::Observe(window);
+    let step = planner.step(at(second), event.clone());
+    Record { at: at(second), event, step }
+}
+
 /// Writes a journal of so many windows.
 fn write(path: &Path, windows: u64) {
     let mut journal = JournalWriter::create(path, &header()).expect("writable");
     let mut planner = planner();
-    let at = |second| Timestamp::from_origin(Duration::from_secs(second));
     for second in 1..=windows {
-        // Latencies whose last bits a careless text would lose.
-        let latencies = [20.0 / 3.0, 0.1 + 0.2, 1e-7 * second as f64];
-        let window = Window::probes(at(second - 1), at(second), &latencies, 0, 2).expect("valid");
-        let event = Event::Observe(window);
-        let step = planner.step(at(second), event.clone());
-        journal.record(&Record { at: at(second), event, step }).expect("writable");
+        journal.record(&record(&mut planner, second)).expect("writable");
     }
 }
 
@@ -42,11 +47,112 @@ fn repeat(path: &Path) -> (u64, bool) {
     let (header, mut reader): (OwnHeader, _) =
         JournalReader::<NoSignal>::open(path).expect("a journal");
     header.check(&Heuristic).expect("of this version");
-    let mut planner = Planner::new(header.config, Heuristic);
+    let mut planner = match header.snapshot {
+        Some(snapshot) => Planner::restore(header.config, Heuristic, snapshot).expect("restorable"),
+        None => Planner::new(header.config, Heuristic),
+    };
     let records: Vec<Record> = reader.by_ref().collect::<Result<_, _>>().expect("records");
     let repeated = replay(&mut planner, records);
     assert_eq!(repeated.divergence, None);
     (repeated.decisions, reader.is_torn())
+}
+
+/// The files of a folder by age, and their size together.
+fn journals(folder: &Path) -> (Vec<PathBuf>, u64) {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    paths.sort_unstable();
+    let bytes = paths.iter().map(|path| path.metadata().expect("there").len()).sum();
+    (paths, bytes)
+}
+
+/// Size of the folder of these tests, and more than a record and a header.
+const FOLDER_BYTES_MAX: u64 = 400_000;
+const SLACK_BYTES: u64 = 40_000;
+
+#[test]
+fn a_folder_stays_within_its_size_and_each_of_its_journals_is_repeated_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let strangers = ["journal-.jsonl", "journal-007.jsonl", "notes.jsonl", "journal-1.txt"];
+    for name in strangers {
+        fs::write(folder.path().join(name), "not ours").expect("written");
+    }
+    let mut planner = planner();
+    let mut second = 0;
+    let mut begun = 0;
+    let service = || ServiceId::new("shop").expect("a name");
+    for run in 0..3 {
+        let header = Header::of(service(), &planner, run > 0);
+        let mut journals_of_run =
+            JournalFolder::open(folder.path(), FOLDER_BYTES_MAX, &header).expect("writable");
+        let mut newest = journals_of_run.path();
+        for _ in 0..400 {
+            second += 1;
+            let record = record(&mut planner, second);
+            let header = || Header::of(service(), &planner, true);
+            journals_of_run.record(&record, header).expect("writable");
+            if journals_of_run.path() != newest {
+                newest = journals_of_run.path();
+                begun += 1;
+            }
+            let (_, bytes) = journals(folder.path());
+            assert!(bytes <= FOLDER_BYTES_MAX + SLACK_BYTES, "{bytes} bytes");
+        }
+    }
+    assert!(begun > 8, "only {begun} were begun");
+    let (paths, bytes) = journals(folder.path());
+    assert!(bytes > FOLDER_BYTES_MAX / 2, "too much was removed: {bytes} bytes are left");
+    let mut repeated = 0;
+    let mut next = None;
+    for path in paths {
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+        if strangers.contains(&name) {
+            assert_eq!(fs::read(&path).expect("there"), b"not ours");
+            continue;
+        }
+        let first = JournalReader::<NoSignal>::records(&path).expect("a journal").next();
+        let Some(first) = first else { continue };
+        let at = first.expect("a record").at;
+        let (decisions, is_torn) = repeat(&path);
+        assert!(!is_torn && decisions > 0);
+        if let Some(next) = next {
+            assert_eq!(at, Timestamp::from_origin(Duration::from_secs(next)), "{name}: a gap");
+        }
+        repeated += decisions;
+        let begun_at = at.saturating_since(Timestamp::ORIGIN).as_secs();
+        next = Some(begun_at + decisions);
+    }
+    assert_eq!(next, Some(second + 1));
+    assert!(repeated > 50, "{repeated}");
+}
+
+#[test]
+fn a_folder_that_is_too_small_for_anything_keeps_the_newest_journal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut planner = planner();
+    let mut small = JournalFolder::open(folder.path(), 0, &header()).expect("writable");
+    for second in 1..=5 {
+        let record = record(&mut planner, second);
+        let header = || Header::of(ServiceId::new("shop").expect("a name"), &planner, true);
+        small.record(&record, header).expect("writable");
+        assert_eq!(journals(folder.path()).0, [small.path()]);
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("none");
+    let error = JournalFolder::open(&path, 1_000, &header()).expect_err("not there").to_string();
+    assert_eq!(
+        error,
+        format!(
+            "journals in {}: no room made: No such file or directory (os error 2); check \
+             permissions, or remove the oldest by hand",
+            path.display()
+        )
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ use planner_ports::Router;
 use planner_redis::{Orders, OrdersSettings, RedisRouter, RedisRouterSettings};
 
 use crate::parts;
-use crate::pause::Pause;
+use crate::pause::{HELP, Pause};
 use crate::program::{Context, Failure};
 
 use fleet::{Fleet, SwarmFleet};
@@ -42,7 +42,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
              agentic.target=true and counts as one of them, or, with REPLICA_IMAGE and NETWORK, \
              containers of that image. Only what carries this installation's id (in STATE_DIR) is \
              ever touched. With ENGINE=swarm the tasks of SWARM_SERVICE are the replicas, each at \
-             APP_PORT of its address on NETWORK. While PAUSE_FILE is there no order is obeyed.",
+             APP_PORT of its address on NETWORK. "
+                .to_owned()
+                + HELP,
         );
     crate::program::run(command, arguments, run)
 }
@@ -74,7 +76,8 @@ async fn run(context: Context) -> Result<(), Failure> {
     let orders = Orders::new(&bus, listening)?;
     let telling = tokio::spawn(tell_members(fleet.clone(), router.clone()));
     tracing::info!(service = %bus.service(), target = ledger.target(), "obeying");
-    let mut obeying = Obeying { bus, router, fleet, ledger, bounds, pause: Pause::of(settings) };
+    let pause = Pause::listen(settings, &bus).await?;
+    let mut obeying = Obeying { bus, router, fleet, ledger, bounds, pause };
     tokio::select! {
         () = context.stopped() => {}
         () = obeying.obey(orders) => {}

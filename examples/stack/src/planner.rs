@@ -4,7 +4,6 @@
 //! baseline is warm. Its memory is on disk, and a restart goes on from it.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,17 +11,17 @@ use std::time::{Duration, SystemTime};
 use clap::Command;
 use planner_core::journal::{Header, Record};
 use planner_core::{
-    Decision, Heuristic, Mode, NoSignal, Operation, Planner, Policy, QuarantinedBaseline, Step,
+    Decision, Heuristic, Mode, Operation, Planner, Policy, QuarantinedBaseline, ServiceId, Step,
 };
 use planner_ports::{Executor as _, ReplicaCounts, Timeline};
 use planner_redis::{Lease, LeaseHold, RedisExecutor, RedisExecutorSettings, RedisTelemetry};
 use planner_runtime::{
-    Driver, Fault, Flow, JournalError, JournalWriter, Observer, Ports, SnapshotFile, StoredSnapshot,
+    Driver, Fault, Flow, JournalError, JournalFolder, Observer, Ports, SnapshotFile, StoredSnapshot,
 };
 use tokio::sync::{mpsc, watch};
 
 use crate::parts;
-use crate::pause::{LOOK, Pause};
+use crate::pause::{HELP, LOOK, Pause};
 use crate::program::{Context, Failure};
 
 /// How often the memory is written when nothing binds.
@@ -39,8 +38,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         .after_help(
             "Reads windows from `alerts`. Of several planners the one that holds the lease gives \
              orders, the others suggest. STATE_DIR keeps memory and journals: `why` and `replay` \
-             read the latter. `doctor` examines the same settings. While PAUSE_FILE is there \
-             nothing is scaled.",
+             read the latter. `doctor` examines the same settings. "
+                .to_owned()
+                + HELP,
         );
     crate::program::run(command, arguments, run)
 }
@@ -58,22 +58,23 @@ async fn run(context: Context) -> Result<(), Failure> {
         Some(stored) => Planner::restore(config, Heuristic, stored.snapshot)?,
         None => Planner::new(config, Heuristic),
     };
-    let journal = new_journal(&folder)?;
-    let header: Header<<Heuristic as Policy>::State, QuarantinedBaseline> =
-        Header::of(bus.service().clone(), &planner, is_resumed);
-    let journal = JournalWriter::create(&journal, &header)?;
+    let header = Header::of(bus.service().clone(), &planner, is_resumed);
+    let bytes_max = u64::from(settings.count("JOURNAL_MIB")?) << 20;
+    let journal = JournalFolder::open(&folder, bytes_max, &header)?;
     let lease = Lease::hold(&bus, &holder(), settings.span("LEASE_SEC")?)?;
     let mut orders = RedisExecutorSettings::default();
     orders.key = parts::key(settings)?;
     orders.order_ttl = settings.span("ORDER_TTL_SEC")?;
     let executor = Arc::new(RedisExecutor::new(&bus, lease.clone(), orders)?);
     let (operate, operations) = watch::channel(planner.operation());
-    tokio::spawn(command(operate, lease.clone(), Pause::of(settings)));
+    let pause = Pause::listen(settings, &bus).await?;
+    tokio::spawn(command(operate, lease.clone(), pause));
     let (told, telling) = mpsc::channel(TOLD_MAX);
     tokio::spawn(tell(Arc::clone(&executor), telling));
     let ports =
         Ports { telemetry: Box::new(RedisTelemetry::new(&bus, timeline)), executor, advisor: None };
-    let mut scribe = Scribe { journal, told, broken: None };
+    let service = bus.service().clone();
+    let mut scribe = Scribe { journal, service, told, broken: None };
     tracing::info!(service = %bus.service(), is_resumed, "deciding");
     Driver::new(planner, timeline)
         .saving_to(file, SAVE)
@@ -92,13 +93,7 @@ fn holder() -> String {
     format!("planner-{}-{}", std::process::id(), since.as_nanos())
 }
 
-/// A journal of this run; those of earlier ones stay.
-fn new_journal(folder: &std::path::Path) -> Result<PathBuf, Failure> {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    Ok(folder.join(format!("journal-{}.jsonl", since.as_millis())))
-}
-
-/// Says what is allowed: nothing while the file is there, acting while the lease is held.
+/// Says what is allowed: nothing while somebody pauses, acting while the lease is held.
 async fn command(operate: watch::Sender<Operation>, lease: LeaseHold, pause: Pause) {
     loop {
         let mode = match (pause.is_on(), lease.epoch()) {
@@ -109,7 +104,7 @@ async fn command(operate: watch::Sender<Operation>, lease: LeaseHold, pause: Pau
         let changed = operate
             .send_if_modified(|operation| std::mem::replace(&mut operation.mode, mode) != mode);
         if changed {
-            tracing::info!(?mode, epoch = lease.epoch(), "operating");
+            tracing::info!(?mode, epoch = lease.epoch(), paused = pause.by(), "operating");
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -133,14 +128,16 @@ async fn tell(executor: Arc<RedisExecutor>, mut telling: mpsc::Receiver<Decision
 
 /// Writes the journal.
 struct Scribe {
-    journal: JournalWriter,
+    journal: JournalFolder,
+    service: ServiceId,
     told: mpsc::Sender<Decision>,
     broken: Option<JournalError>,
 }
 
-impl Observer<NoSignal> for Scribe {
-    fn on_record(&mut self, record: &Record<NoSignal>) -> Flow {
-        if let Err(error) = self.journal.record(record) {
+impl Observer for Scribe {
+    fn on_record(&mut self, record: &Record, planner: &Planner) -> Flow {
+        let header = || Header::of(self.service.clone(), planner, true);
+        if let Err(error) = self.journal.record(record, header) {
             self.broken = Some(error);
             return Flow::Break;
         }

@@ -190,7 +190,7 @@ async fn forge(stack: &Stack) {
         json!({"kind": "plan", "v": 1, "service": "app", "mac": "00"}).to_string(),
         String::from("{"),
     ] {
-        stack.ask(&["XADD", "planner:app:actions", "*", "message", &text], Some(PASSWORD)).await;
+        stack.rig.ask_with(PASSWORD, &["XADD", "planner:app:actions", "*", "m", &text]).await;
     }
 }
 
@@ -250,7 +250,7 @@ async fn p30_no_secret_is_in_any_artefact_whatever_goes_wrong() {
     drop(running);
     let (key_file, redis) = (stack.rig.path("key.secret"), stack.rig.redis);
     std::fs::write(&key_file, KEY).expect("written");
-    stack.ask(&["CONFIG", "SET", "requirepass", PASSWORD], None).await;
+    stack.rig.ask(&["CONFIG", "SET", "requirepass", PASSWORD]).await;
     stack.rig.set("key_file", format!("{:?}", key_file.display().to_string()));
     let url = format!("redis://:{PASSWORD}@{redis}/");
     stack.rig.set("redis_url", format!("{url:?}"));

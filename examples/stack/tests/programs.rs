@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use planner_examples_stack::demo::servers::{Process, free_address};
 use planner_redis::wire::wall_now;
-use planner_redis::{Channel, Mode};
+use planner_redis::{Bus, Channel, Mode};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use support::{Rig, SOON, demo, eventually, next, subscribed};
@@ -217,37 +217,44 @@ async fn of_two_planners_one_acts_and_the_other_takes_over_with_a_higher_epoch()
     feed.abort();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs redis-server"]
-async fn while_the_pause_file_is_there_nothing_is_ordered() {
-    let mut rig = Rig::start().await;
-    hasten(&mut rig);
-    let pause = rig.path("pause");
-    rig.set("pause_file", format!("{:?}", pause.display().to_string()));
-    std::fs::write(&pause, "").expect("written");
-    let bus = rig.bus(Mode::Streams).await;
-    let mut results = subscribed(&bus, Channel::Results).await;
-    let _subscriber = rig.run("subscriber", &["--simulate"]);
-    let _planner = rig.run("planner", &[]);
-    for window in 0..40 {
+/// Windows of a service that is overloaded from the sixteenth on.
+async fn overload(bus: &Bus, windows: u32) {
+    for window in 0..windows {
         let p95_ms = if window < 16 { 50.0 + f64::from(window % 3) } else { 2_500.0 };
         bus.publish(Channel::Alerts, &old_alert(p95_ms, 1)).await.expect("published");
         sleep(Duration::from_millis(150)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn while_a_file_a_signal_or_a_key_pauses_the_planner_orders_nothing() {
+    let mut rig = Rig::start().await;
+    hasten(&mut rig);
+    let pause = rig.path("pause");
+    rig.set("pause_file", format!("{:?}", pause.display().to_string()));
+    let bus = rig.bus(Mode::Streams).await;
+    let mut results = subscribed(&bus, Channel::Results).await;
+    let _subscriber = rig.run("subscriber", &["--simulate"]);
+    std::fs::write(&pause, "").expect("written");
+    let planner = rig.run("planner", &[]);
+    eventually("it is paused", || rig.log("planner").contains("Pause").then_some(())).await;
+    planner.signal(Signal::USR1);
+    overload(&bus, 30).await;
+    std::fs::remove_file(&pause).expect("it was there");
+    overload(&bus, 30).await;
+    rig.ask(&["SET", "planner:app:pause", ""]).await;
+    sleep(Duration::from_millis(600)).await;
+    planner.signal(Signal::USR2);
+    overload(&bus, 30).await;
     while let Some(Ok(entry)) = results.waiting() {
         let result: Value = serde_json::from_slice(&entry.bytes).expect("JSON");
         assert!(result.get("result").is_none(), "{result}");
     }
-    std::fs::remove_file(&pause).expect("it was there");
-    let feed = async {
-        loop {
-            bus.publish(Channel::Alerts, &old_alert(2_500.0, 1)).await.expect("published");
-            sleep(Duration::from_millis(150)).await;
-        }
-    };
+    rig.ask(&["DEL", "planner:app:pause"]).await;
     let ordered = next(&mut results, |result| (result["action"] == "scale_up").then_some(()));
     tokio::select! {
-        () = feed => {}
+        () = overload(&bus, 1_000) => {}
         () = ordered => {}
     }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Stdout, Write};
 
 use planner_core::journal::Record;
-use planner_core::{Config, Decision, Event, NoSignal, Step, Timestamp};
+use planner_core::{Config, Decision, Event, NoSignal, Planner, Policy, Step, Timestamp};
 use planner_runtime::{Fault, Flow, JournalError, JournalWriter, Observer};
 
 use crate::report::{DecisionRow, Direction, WindowRow};
@@ -187,8 +187,9 @@ impl Recorder {
     }
 }
 
-impl Observer<NoSignal> for Recorder {
-    fn on_record(&mut self, record: &Record<NoSignal>) -> Flow {
+impl Recorder {
+    /// Takes a record in; the run ends when it cannot be written.
+    pub fn take(&mut self, record: &Record) -> Flow {
         let written = self.journal.as_mut().map_or(Ok(()), |journal| journal.record(record));
         if let Err(error) = written {
             self.broken = Some(error);
@@ -201,6 +202,12 @@ impl Observer<NoSignal> for Recorder {
             self.draw();
         }
         Flow::Continue
+    }
+}
+
+impl<P: Policy<Signal = NoSignal>> Observer<P> for Recorder {
+    fn on_record(&mut self, record: &Record, _: &Planner<P>) -> Flow {
+        self.take(record)
     }
 
     fn on_fault(&mut self, fault: &Fault) {

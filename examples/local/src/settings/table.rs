@@ -171,6 +171,7 @@ pub const TABLE: &[Setting] = &[
     ),
     row("ACCEPT_OLD_ACTIONS", "no", Text, "", "yes: the executor obeys steps without a target"),
     row("STATE_DIR", "planner-state", Text, "", "Folder of what has to outlive a program"),
+    row("JOURNAL_MIB", "512", Count, "", "Journals in STATE_DIR; beyond that the oldest go"),
     row("PAUSE_FILE", "", Text, "", "While this file is there nothing is scaled"),
     row("ENGINE", "docker", Text, "", "docker: containers; swarm: the tasks of SWARM_SERVICE"),
     row("SWARM_SERVICE", "", Text, "", "The Swarm's service that is scaled"),

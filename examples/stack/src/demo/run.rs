@@ -14,7 +14,6 @@ use planner_examples_local::report::WindowRow;
 use planner_nginx::NginxSettings;
 use planner_ports::Executor as _;
 use planner_redis::{Bus, RedisCounts, RedisSettings, RoutingReader};
-use planner_runtime::Observer as _;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::DemoError;
@@ -266,7 +265,7 @@ async fn run_load(
             () = sleep(LOOK) => false,
         };
         for record in follower.news() {
-            let _nothing_breaks_it = recorder.on_record(&record);
+            let _nothing_breaks_it = recorder.take(&record);
         }
         if is_over {
             break;

@@ -55,8 +55,8 @@ impl Obeying {
         let mut settling: Option<(Subject, JoinHandle<()>)> = None;
         loop {
             let received = orders.next().await;
-            if self.pause.is_on() {
-                self.wait_out(&received).await;
+            if let Some(by) = self.pause.by() {
+                self.wait_out(&received, by).await;
             }
             let accepted = match received {
                 Ok(Received::Order(order)) => self.judge(order).await,
@@ -85,12 +85,12 @@ impl Obeying {
 
     /// Nothing is obeyed while the pause is on; the order is judged when it is over, if it is
     /// still in time.
-    async fn wait_out(&self, received: &Result<Received, OrderError>) {
+    async fn wait_out(&self, received: &Result<Received, OrderError>, by: &str) {
         if let Ok(Received::Order(order)) = received {
             let subject = Subject { verb: "noop", order: order.clone() };
-            self.tell(&subject, Status::Skipped, Cause::Paused, "the pause file is there").await;
+            self.tell(&subject, Status::Skipped, Cause::Paused, by).await;
         }
-        tracing::info!("paused");
+        tracing::info!(by, "paused");
         while self.pause.is_on() {
             sleep(LOOK).await;
         }

@@ -138,11 +138,12 @@ async fn lives_after(rounds: u64, long: bool) -> (Vec<Life>, Vec<Routing>, u64) 
     for requests in too_long {
         requests.end().await;
     }
+    // Before the base, which the executor never ends, is ended here.
+    let told = told.lock().expect("a list").clone();
     let base = format!("{}-base", stack.engine.name);
     stack.docker.stop_container(&base, None).await.expect("stopped");
     let lives = std::fs::read_dir(stack.rig.path("lives")).expect("logs");
     let lives = lives.map(|entry| Life::read(&entry.expect("a log").path())).collect();
-    let told = told.lock().expect("a list").clone();
     let cut = failures.len();
     println!("{sent} requests, {cut} failed: {:?}", failures.first());
     let install = stack.install();

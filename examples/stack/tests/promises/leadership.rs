@@ -148,7 +148,7 @@ async fn argue(stack: &mut Stack, planners: &[Process], rounds: u32) {
         planners[asleep].signal(Signal::STOP);
         match round % 10 {
             4 => lose_the_last_seconds(stack).await,
-            9 => stack.ask(&["FLUSHALL"], None).await,
+            9 => stack.rig.ask(&["FLUSHALL"]).await,
             _ => {}
         }
         let end = Instant::now() + Duration::from_secs(10);

@@ -6,6 +6,7 @@
 mod drain;
 mod leadership;
 mod outage;
+mod pause;
 mod restart;
 #[path = "../support/mod.rs"]
 mod support;

@@ -59,16 +59,16 @@ async fn strike(stack: &mut Stack, outage: Outage, length: Duration) {
         }
         Outage::Paused => {
             let length_ms = length.as_millis().to_string();
-            stack.ask(&["CLIENT", "PAUSE", &length_ms, "ALL"], None).await;
+            stack.rig.ask(&["CLIENT", "PAUSE", &length_ms, "ALL"]).await;
             sleep(length).await;
         }
         Outage::Full => {
-            stack.ask(&["CONFIG", "SET", "maxmemory", "1"], None).await;
+            stack.rig.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
             sleep(length).await;
-            stack.ask(&["CONFIG", "SET", "maxmemory", "0"], None).await;
+            stack.rig.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
         }
         Outage::Flushed => {
-            stack.ask(&["FLUSHALL"], None).await;
+            stack.rig.ask(&["FLUSHALL"]).await;
             sleep(length).await;
         }
     }

@@ -85,6 +85,22 @@ impl Rig {
         Bus::open(settings).await.expect("settings")
     }
 
+    /// Sends a command to Redis.
+    pub(crate) async fn ask(&self, command: &[&str]) {
+        self.ask_with("", command).await;
+    }
+
+    /// The same with a password.
+    pub(crate) async fn ask_with(&self, password: &str, command: &[&str]) {
+        let secret = if password.is_empty() { "" } else { &format!(":{password}@") };
+        let client = redis::Client::open(format!("redis://{secret}{}/", self.redis));
+        let client = client.expect("a url");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("redis");
+        let mut asked = redis::cmd(command[0]);
+        asked.arg(&command[1..]);
+        asked.query_async::<redis::Value>(&mut connection).await.expect("done");
+    }
+
     /// What a program has written.
     pub(crate) fn log(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()

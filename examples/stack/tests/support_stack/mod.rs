@@ -121,17 +121,6 @@ impl Stack {
         told
     }
 
-    /// Sends a command to Redis.
-    pub(crate) async fn ask(&self, command: &[&str], password: Option<&str>) {
-        let secret = password.map_or_else(String::new, |password| format!(":{password}@"));
-        let url = format!("redis://{secret}{}/", self.rig.redis);
-        let client = redis::Client::open(url).expect("a url");
-        let mut connection = client.get_multiplexed_async_connection().await.expect("redis");
-        let mut asked = redis::cmd(command[0]);
-        asked.arg(&command[1..]);
-        asked.query_async::<redis::Value>(&mut connection).await.expect("done");
-    }
-
     /// What Redis keeps under a key, where it answers.
     pub(crate) async fn text(&self, key: &str) -> Option<String> {
         let client = redis::Client::open(format!("redis://{}/", self.rig.redis)).ok()?;
