@@ -13,7 +13,7 @@ use redis::{
 };
 
 use crate::BusError;
-use crate::wire::{BYTES_MAX, Routing};
+use crate::wire::{BYTES_MAX, MacKey, Routing, WireError, seal, verify};
 
 /// Longest wait for a connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(1);
@@ -73,13 +73,16 @@ impl fmt::Debug for Secret {
 }
 
 /// Which Redis, and how it is used. Start from [`RedisSettings::new`] and change what differs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RedisSettings {
     url: Secret,
     /// Who signs the certificate of a `rediss://` server, as a PEM file; whom the system trusts by
     /// default.
     pub ca_file: Option<PathBuf>,
+    /// With what orders, memberships and routings are sealed, and have to be sealed by others; not
+    /// at all by default. Whoever only shows them needs none.
+    pub mac_key: Option<MacKey>,
     /// What the names of keys begin with: 1 to 63 of `a-z`, `A-Z`, `0-9`, `_`, `.` and `-`;
     /// `planner` by default.
     pub prefix: String,
@@ -100,6 +103,7 @@ impl RedisSettings {
         Self {
             url: Secret(url.into()),
             ca_file: None,
+            mac_key: None,
             prefix: String::from("planner"),
             service,
             mode: Mode::Streams,
@@ -228,9 +232,27 @@ impl Bus {
     ///
     /// As for [`Bus::publish`].
     pub async fn publish_routing(&self, routing: &Routing) -> Result<(), BusError> {
-        let text = routing.write();
+        let text = self.sealed(routing.write());
         self.keep("routed", &text).await?;
         self.publish(Channel::Routing, &text).await
+    }
+
+    /// Whether what is sealed is checked here.
+    pub(crate) fn has_mac_key(&self) -> bool {
+        self.0.settings.mac_key.is_some()
+    }
+
+    /// A message as it is sent: sealed, where there is a key.
+    pub(crate) fn sealed(&self, text: String) -> String {
+        match &self.0.settings.mac_key {
+            Some(key) => seal(&text, key),
+            None => text,
+        }
+    }
+
+    /// Refuses what is not sealed as it has to be, where there is a key.
+    pub(crate) fn verify(&self, bytes: &[u8]) -> Result<(), WireError> {
+        self.0.settings.mac_key.as_ref().map_or(Ok(()), |key| verify(bytes, key))
     }
 
     /// Name of the stream or channel.

@@ -9,8 +9,8 @@ use tokio::sync::Mutex;
 
 use crate::connection::span;
 use crate::scripts::ORDER;
-use crate::steps::{Steps, sealed};
-use crate::wire::{Action, MacKey, Membership, SKEW_MAX_S, Stamp, wall_now};
+use crate::steps::Steps;
+use crate::wire::{Action, Membership, SKEW_MAX_S, Stamp, wall_now};
 use crate::{Bus, BusError, Channel, LeaseHold, Mode};
 
 /// Age beyond which the counts are unknown.
@@ -24,8 +24,6 @@ const ENGINE: &str = "the executor behind Redis";
 pub struct RedisExecutorSettings {
     /// The container that old executors look for; `app` by default.
     pub container: String,
-    /// With what orders are sealed; not at all by default.
-    pub key: Option<MacKey>,
     /// How long an order may be obeyed, 1 s to an hour; 60 s by default.
     pub order_ttl: Duration,
     /// Least time between two steps towards an old executor, 100 ms to an hour; 2 s by default.
@@ -36,7 +34,6 @@ impl Default for RedisExecutorSettings {
     fn default() -> Self {
         Self {
             container: String::from("app"),
-            key: None,
             order_ttl: Duration::from_secs(60),
             step_pause: Duration::from_secs(2),
         }
@@ -72,13 +69,8 @@ impl RedisExecutor {
         let hour = Duration::from_secs(3_600);
         span("order_ttl", settings.order_ttl, Duration::from_secs(1), hour)?;
         span("step_pause", settings.step_pause, Duration::from_millis(100), hour)?;
-        let steps = Steps::start(
-            bus.clone(),
-            lease.clone(),
-            settings.key.clone(),
-            settings.step_pause,
-            settings.order_ttl,
-        );
+        let steps =
+            Steps::start(bus.clone(), lease.clone(), settings.step_pause, settings.order_ttl);
         Ok(Self { bus: bus.clone(), lease, settings, last: Mutex::new((0, 0)), steps })
     }
 
@@ -98,7 +90,7 @@ impl RedisExecutor {
             return Ok(());
         }
         let stamp = self.stamp(self.lease.epoch().unwrap_or(0), 0);
-        let text = sealed(&Action::of_decision(decision, stamp), self.settings.key.as_ref());
+        let text = self.bus.sealed(Action::of_decision(decision, stamp).write());
         self.bus.publish(Channel::Actions, &text).await
     }
 
@@ -140,7 +132,7 @@ impl RedisExecutor {
     /// Runs the script that gives an order; what is newer, if something is.
     async fn run(&self, action: &Action) -> Result<Vec<String>, BusError> {
         let Some(stamp) = action.order else { return Ok(Vec::new()) };
-        let text = sealed(action, self.settings.key.as_ref());
+        let text = self.bus.sealed(action.write());
         let mut script = ORDER.prepare_invoke();
         script.key(self.bus.key("epoch")).key(self.bus.key("desired"));
         script.key(self.bus.channel(Channel::Actions));
@@ -213,6 +205,7 @@ fn unavailable(error: &BusError) -> ExecutorError {
 async fn membership(bus: &Bus) -> Result<Membership, String> {
     let kept = bus.kept("members").await.map_err(|error| error.to_string())?;
     let bytes = kept.ok_or("it has not said anything yet")?;
+    bus.verify(&bytes).map_err(|error| error.to_string())?;
     let membership = Membership::parse(&bytes).map_err(|error| error.to_string())?;
     let age_s = wall_now() - membership.ts;
     if membership.service != *bus.service() {

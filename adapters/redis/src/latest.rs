@@ -17,6 +17,8 @@ trait Kept: Sized + Clone {
     const KEY: &'static str;
     fn parse(bytes: &[u8]) -> Result<Self, WireError>;
     fn service(&self) -> &ServiceId;
+    /// Its number, which does not fall; where there is none, it is not asked.
+    fn seq(&self) -> Option<u64>;
     /// Whether it says the same, at whatever time.
     fn says_the_same(&self, other: &Self) -> bool;
 }
@@ -31,6 +33,10 @@ impl Kept for Membership {
 
     fn service(&self) -> &ServiceId {
         &self.service
+    }
+
+    fn seq(&self) -> Option<u64> {
+        Some(self.seq)
     }
 
     fn says_the_same(&self, other: &Self) -> bool {
@@ -48,6 +54,10 @@ impl Kept for Routing {
 
     fn service(&self) -> &ServiceId {
         &self.service
+    }
+
+    fn seq(&self) -> Option<u64> {
+        self.seq
     }
 
     fn says_the_same(&self, other: &Self) -> bool {
@@ -115,8 +125,8 @@ impl<T: Kept> Latest<T> {
 
     /// What a kept message says, if that is new.
     fn judge(&mut self, bytes: &[u8]) -> Option<T> {
-        match T::parse(bytes) {
-            Ok(kept) if kept.service() == self.bus.service() => {
+        match self.bus.verify(bytes).and_then(|()| T::parse(bytes)) {
+            Ok(kept) if kept.service() == self.bus.service() && !self.is_replayed(&kept) => {
                 if self.last.as_ref().is_some_and(|last| last.says_the_same(&kept)) {
                     return None;
                 }
@@ -128,6 +138,13 @@ impl<T: Kept> Latest<T> {
                 None
             }
         }
+    }
+
+    /// Whether it was said before what was heard last. A seal says who wrote a message and not
+    /// when; without one anybody may write any number.
+    fn is_replayed(&self, kept: &T) -> bool {
+        let last = self.last.as_ref().and_then(T::seq);
+        self.bus.has_mac_key() && kept.seq().zip(last).is_some_and(|(seq, last)| seq < last)
     }
 }
 
@@ -187,6 +204,26 @@ impl RoutingReader {
 mod tests {
     use super::*;
     use crate::RedisSettings;
+    use crate::wire::{MacKey, seal};
+
+    #[tokio::test]
+    async fn with_a_key_what_is_forged_or_said_again_later_is_refused() {
+        let shop = ServiceId::new("shop").expect("a name");
+        let key = MacKey::new(b"sixteen bytes or more").expect("long enough");
+        let mut settings = RedisSettings::new("redis://127.0.0.1:1/", shop.clone());
+        settings.mac_key = Some(key.clone());
+        let mut latest = Latest::<Membership>::new(&Bus::open(settings).await.expect("settings"));
+        let said = |seq| Membership::new(shop.clone(), 1, seq, 10.0, Vec::new());
+        let sealed = |seq| seal(&said(seq).write(), &key).into_bytes();
+        assert_eq!(latest.judge(said(7).write().as_bytes()), None, "not sealed");
+        assert_eq!(latest.judge(&sealed(7)), Some(said(7)));
+        let forged =
+            String::from_utf8(sealed(8)).expect("text").replace("\"epoch\":1", "\"epoch\":2");
+        assert_eq!(latest.judge(forged.as_bytes()), None);
+        assert_eq!(latest.judge(&sealed(6)), None, "it was said before");
+        assert_eq!(latest.judge(&sealed(8)), Some(said(8)));
+        assert_eq!(latest.refused, 3);
+    }
 
     #[tokio::test]
     async fn only_what_is_new_and_ours_is_given() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::connection::span;
-use crate::wire::{Action, Heard, MacKey, Step, Verb, WireError, verify};
+use crate::wire::{Action, Heard, Step, Verb, WireError};
 use crate::{Bus, BusError, Channel, Mode, Order, Reader};
 
 /// What the executors' group is called.
@@ -17,10 +17,8 @@ const GROUP: &str = "executors";
 pub struct OrdersSettings {
     /// Name of this executor, told from others of the service; `executor` by default.
     pub consumer: String,
-    /// With what orders have to be sealed; not at all by default.
-    pub key: Option<MacKey>,
     /// Whether single steps of the proof of concept's planner are obeyed; not by default, and
-    /// never together with a key.
+    /// never on a bus with a key.
     pub accept_old_actions: bool,
     /// How often the desired state is read although nobody said anything, 100 ms to a minute; 5 s
     /// by default.
@@ -31,7 +29,6 @@ impl Default for OrdersSettings {
     fn default() -> Self {
         Self {
             consumer: String::from("executor"),
-            key: None,
             accept_old_actions: false,
             poll: Duration::from_secs(5),
         }
@@ -86,7 +83,7 @@ impl Orders {
     ///
     /// [`BusError`] names the setting that cannot work.
     pub fn new(bus: &Bus, settings: OrdersSettings) -> Result<Self, BusError> {
-        if settings.accept_old_actions && settings.key.is_some() {
+        if settings.accept_old_actions && bus.has_mac_key() {
             return Err(BusError::OldActionsWithKey);
         }
         span("poll", settings.poll, Duration::from_millis(100), Duration::from_secs(60))?;
@@ -200,9 +197,7 @@ impl Orders {
 
     /// An action for this service; `None` for what is none.
     fn read(&self, bytes: &[u8]) -> Result<Option<Action>, WireError> {
-        if let Some(key) = &self.settings.key {
-            verify(bytes, key)?;
-        }
+        self.bus.verify(bytes)?;
         let Heard::Message(action) = Action::parse(bytes)? else { return Ok(None) };
         match &action.service {
             Some(service) if service != self.bus.service() => {
@@ -219,12 +214,20 @@ mod tests {
 
     use super::*;
     use crate::RedisSettings;
-    use crate::wire::{Stamp, seal};
+    use crate::wire::{MacKey, Stamp, seal};
 
     async fn orders(mode: Mode, settings: OrdersSettings) -> Result<Orders, BusError> {
+        orders_with(None, mode, settings).await
+    }
+
+    async fn orders_with(
+        mac_key: Option<MacKey>,
+        mode: Mode,
+        settings: OrdersSettings,
+    ) -> Result<Orders, BusError> {
         let shop = ServiceId::new("shop").expect("a name");
         let mut bus = RedisSettings::new("redis://127.0.0.1:1/", shop);
-        bus.mode = mode;
+        (bus.mac_key, bus.mode) = (mac_key, mode);
         Orders::new(&Bus::open(bus).await.expect("settings"), settings)
     }
 
@@ -267,8 +270,8 @@ mod tests {
 
     #[tokio::test]
     async fn with_a_key_only_sealed_orders_count_and_a_forged_one_is_told_once() {
-        let settings = OrdersSettings { key: Some(key()), ..OrdersSettings::default() };
-        let mut orders = orders(Mode::Streams, settings).await.expect("settings");
+        let settings = OrdersSettings::default();
+        let mut orders = orders_with(Some(key()), Mode::Streams, settings).await.expect("settings");
         let bare = order("shop", 7);
         assert_eq!(
             orders.judge(Some(bare.clone().into_bytes())),
@@ -297,9 +300,8 @@ mod tests {
         assert_eq!(lenient.old_step(&step("restart")), Ok(Some(Step::Restart)));
         let mut stream = orders(Mode::Streams, settings.clone()).await.expect("settings");
         assert_eq!(stream.old_step(&step("scale_up")), Ok(None));
-        let both = OrdersSettings { key: Some(key()), ..settings };
         assert_eq!(
-            orders(Mode::PubSub, both).await.expect_err("refused"),
+            orders_with(Some(key()), Mode::PubSub, settings).await.expect_err("refused"),
             BusError::OldActionsWithKey
         );
     }

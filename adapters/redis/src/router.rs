@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use crate::connection::span;
-use crate::wire::{Membership, Routing, wall_now};
+use crate::wire::{COUNT_MAX, Membership, Routing, wall_now};
 use crate::{Bus, BusError, Channel, RoutingReader};
 
 /// How membership is told. Start from [`RedisRouterSettings::default`] and change what differs.
@@ -167,8 +167,7 @@ impl Shared {
     async fn say(&self, state: &mut State) -> Result<u64, BusError> {
         let now = state.members();
         if state.seq == 0 || now != state.said {
-            // Starting with the time, numbers rise over restarts too.
-            state.seq = if state.seq == 0 { wall_ms() } else { state.seq + 1 };
+            state.seq = if state.seq == 0 { self.first_seq().await? } else { state.seq + 1 };
             state.said = now;
             let text = self.keep(state).await?;
             // Who misses the message reads the key a moment later.
@@ -179,10 +178,21 @@ impl Shared {
         Ok(state.seq)
     }
 
+    /// A number that is higher than those of before a restart: that of the time, or the one after
+    /// the last where a clock was set back.
+    async fn first_seq(&self) -> Result<u64, BusError> {
+        let kept = self.bus.kept("members").await?;
+        let kept = kept.filter(|bytes| self.bus.verify(bytes).is_ok());
+        let last = kept.and_then(|bytes| Membership::parse(&bytes).ok());
+        let next = last.map_or(0, |last| last.seq.saturating_add(1));
+        Ok(if next < COUNT_MAX { wall_ms().max(next) } else { wall_ms() })
+    }
+
     async fn keep(&self, state: &State) -> Result<String, BusError> {
         let (service, epoch) = (self.bus.service().clone(), self.epoch.load(Ordering::SeqCst));
         let members = state.said.clone();
-        let text = Membership::new(service, epoch, state.seq, wall_now(), members).write();
+        let said = Membership::new(service, epoch, state.seq, wall_now(), members);
+        let text = self.bus.sealed(said.write());
         self.bus.keep("members", &text).await.map(|()| text)
     }
 }

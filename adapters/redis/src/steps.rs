@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use planner_ports::ReplicaCounts;
 use tokio::task::JoinHandle;
 
-use crate::wire::{Action, MacKey, Verb, seal, wall_now};
+use crate::wire::{Action, Verb, wall_now};
 use crate::{Bus, Channel, LeaseHold};
 
 /// What repeats the steps of one planner.
@@ -47,13 +47,7 @@ impl State {
 
 impl Steps {
     /// Repeats steps, at most one in `pause`, valid for `ttl`.
-    pub(crate) fn start(
-        bus: Bus,
-        lease: LeaseHold,
-        key: Option<MacKey>,
-        pause: Duration,
-        ttl: Duration,
-    ) -> Self {
+    pub(crate) fn start(bus: Bus, lease: LeaseHold, pause: Duration, ttl: Duration) -> Self {
         let state = Arc::<Mutex<State>>::default();
         let shared = Arc::clone(&state);
         let task = tokio::spawn(async move {
@@ -67,7 +61,7 @@ impl Steps {
                 action.ts = wall_now();
                 // The same order, later: an executor of ours obeys it once.
                 stamp.expires_ts = action.ts + ttl.as_secs_f64();
-                let text = sealed(&action, key.as_ref());
+                let text = bus.sealed(action.write());
                 if bus.publish(Channel::Actions, &text).await.is_ok() {
                     lock(&shared).sent = Some(Instant::now());
                 }
@@ -101,15 +95,6 @@ impl Steps {
 impl Drop for Steps {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-/// An action as it is sent.
-pub(crate) fn sealed(action: &Action, key: Option<&MacKey>) -> String {
-    let text = action.write();
-    match key {
-        Some(key) => seal(&text, key),
-        None => text,
     }
 }
 

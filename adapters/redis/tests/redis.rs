@@ -5,11 +5,12 @@ mod support;
 mod tls;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use planner_core::{Planner, ReplicaBounds, Timestamp, Window};
 use planner_ports::{
-    Executor as _, ExecutorError, Member, ReplicaCounts, ReplicaState, Router as _,
+    Executor as _, ExecutorError, Member, ReplicaCounts, ReplicaState, Router as _, RouterError,
     TelemetrySource as _, Timeline,
 };
 use planner_redis::wire::{Action, Alert, Clock, MacKey, Membership, Routing, seal, wall_now};
@@ -336,14 +337,9 @@ async fn without_the_lease_nothing_is_ordered() {
 #[ignore = "needs redis-server"]
 async fn a_forged_order_is_refused_and_a_sealed_one_obeyed() {
     let redis = Redis::start(&[]);
-    let bus = redis.bus(Mode::Streams).await;
-    let settings = OrdersSettings::default();
-    let mut with_key = settings.clone();
-    with_key.key = Some(key());
-    let mut orders = Orders::new(&bus, with_key).expect("settings");
-    let mut planner = RedisExecutorSettings::default();
-    planner.key = Some(key());
-    let executor = executor(&bus, planner).await;
+    let bus = redis.sealed_bus(key()).await;
+    let mut orders = Orders::new(&bus, OrdersSettings::default()).expect("settings");
+    let executor = executor(&bus, RedisExecutorSettings::default()).await;
     executor.scale_to(3).await.expect("accepted");
     assert_eq!(next_order(&mut orders).await.replicas, 3);
     let sealed: String = redis.ask(&["HGET", "planner:shop:desired", "message"]);
@@ -477,7 +473,7 @@ async fn routing_is_done_when_the_watcher_says_so() {
     settings.heartbeat = Duration::from_millis(300);
     let router = RedisRouter::new(&bus, &settings).expect("settings");
     router.set_epoch(7);
-    let address = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let member = |slot: &str, port| Member {
         slot: String::from(slot),
         address: Some(address(port)),
@@ -552,6 +548,36 @@ async fn a_password_is_in_no_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server"]
+async fn with_a_key_nobody_else_says_where_requests_go_or_that_they_do() {
+    let redis = Redis::start(&[]);
+    let bus = redis.sealed_bus(key()).await;
+    let mut settings = RedisRouterSettings::default();
+    settings.deadline = Duration::from_millis(800);
+    let router = RedisRouter::new(&bus, &settings).expect("settings");
+    let mut members = MembershipReader::new(&bus);
+    let address: SocketAddr = "127.0.0.1:9".parse().expect("an address");
+    let stranger = redis.bus(Mode::Streams).await;
+    let lie = async {
+        let told = timeout(SOON, members.next()).await.expect("in time").expect("told");
+        let routing = Routing::new(shop(), "1", told.ready(), wall_now()).answering(told.seq);
+        stranger.publish_routing(&routing).await.expect("sent");
+        (told, routing)
+    };
+    let backends = [address];
+    let (routed, (told, routing)) = tokio::join!(router.route(&backends), lie);
+    assert!(matches!(routed, Err(RouterError::Unavailable { .. })), "{routed:?}");
+    // Another set of replicas, by somebody without the key.
+    let elsewhere = Membership::new(shop(), 9, told.seq + 9, wall_now(), Vec::new()).write();
+    let _: String = redis.ask(&["SET", "planner:shop:members", &elsewhere]);
+    stranger.publish(Channel::Membership, &elsewhere).await.expect("sent");
+    timeout(Duration::from_millis(500), members.next()).await.expect_err("nothing is believed");
+    assert!(members.refused() > 0);
+    bus.publish_routing(&routing).await.expect("sent");
+    router.route(&backends).await.expect("said with the key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
 async fn an_order_sealed_for_another_service_is_refused() {
     let redis = Redis::start(&[]);
     let bus = redis.bus(Mode::Streams).await;
@@ -560,9 +586,8 @@ async fn an_order_sealed_for_another_service_is_refused() {
     let text: String = redis.ask(&["HGET", "planner:shop:desired", "message"]);
     let other = seal(&text.replace("\"service\":\"shop\"", "\"service\":\"search\""), &key());
     let _: u64 = redis.ask(&["HSET", "planner:shop:desired", "message", &other]);
-    let mut settings = OrdersSettings::default();
-    settings.key = Some(key());
-    let mut orders = Orders::new(&bus, settings).expect("settings");
+    let sealed = redis.sealed_bus(key()).await;
+    let mut orders = Orders::new(&sealed, OrdersSettings::default()).expect("settings");
     let refused = timeout(SOON, orders.next()).await.expect("in time").expect_err("refused");
     assert!(refused.to_string().contains("is not this executor's service"), "{refused}");
 }

@@ -52,7 +52,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 async fn run(context: Context) -> Result<(), Failure> {
     let settings = &context.settings;
     let bounds = settings.config()?.bounds();
-    let bus = parts::bus(settings).await?;
+    let bus = parts::sealed_bus(settings).await?;
     let folder = parts::state_dir(settings)?;
     let _lock = Lock::take(&folder.join("executor.lock"))?;
     let ledger = Ledger::open(folder.join("executor.json"))?;
@@ -67,7 +67,6 @@ async fn run(context: Context) -> Result<(), Failure> {
         _ => return Err(settings.not("ENGINE", "docker or swarm").into()),
     };
     let mut listening = OrdersSettings::default();
-    listening.key = parts::key(settings)?;
     listening.accept_old_actions = match settings.text("ACCEPT_OLD_ACTIONS") {
         Some("yes") => true,
         Some("no") | None => false,

@@ -16,8 +16,19 @@ pub(crate) fn service(settings: &Settings) -> Result<ServiceId, Failure> {
     Ok(ServiceId::new(settings.text("SERVICE").unwrap_or_default())?)
 }
 
-/// Redis, for the service of the settings.
+/// Redis, for the service of the settings, for those who only show or measure.
 pub(crate) async fn bus(settings: &Settings) -> Result<Bus, Failure> {
+    Ok(Bus::open(redis(settings)?).await?)
+}
+
+/// The same for those who order, obey and route: with the key, where there is one.
+pub(crate) async fn sealed_bus(settings: &Settings) -> Result<Bus, Failure> {
+    let mut redis = redis(settings)?;
+    redis.mac_key = settings.text("KEY_FILE").map(MacKey::read).transpose()?;
+    Ok(Bus::open(redis).await?)
+}
+
+fn redis(settings: &Settings) -> Result<RedisSettings, Failure> {
     let (host, port) =
         (settings.text("REDIS_HOST").unwrap_or_default(), settings.count("REDIS_PORT")?);
     let plain = format!("redis://{host}:{port}/");
@@ -29,12 +40,7 @@ pub(crate) async fn bus(settings: &Settings) -> Result<Bus, Failure> {
         Some("pubsub") => Mode::PubSub,
         _ => return Err(settings.not("BUS", "streams or pubsub").into()),
     };
-    Ok(Bus::open(redis).await?)
-}
-
-/// The key that orders are sealed with, where there is one.
-pub(crate) fn key(settings: &Settings) -> Result<Option<MacKey>, Failure> {
-    Ok(settings.text("KEY_FILE").map(|file| MacKey::read(Path::new(file))).transpose()?)
+    Ok(redis)
 }
 
 /// The folder of what outlives a program; made where it is missing.

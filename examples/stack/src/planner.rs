@@ -48,7 +48,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 async fn run(context: Context) -> Result<(), Failure> {
     let settings = &context.settings;
     let config = settings.config()?;
-    let bus = parts::bus(settings).await?;
+    let bus = parts::sealed_bus(settings).await?;
     let folder = parts::state_dir(settings)?;
     let file = SnapshotFile::new(folder.join("planner.snapshot"), bus.service().clone());
     let stored: Option<Stored> = file.load()?;
@@ -63,7 +63,6 @@ async fn run(context: Context) -> Result<(), Failure> {
     let journal = JournalFolder::open(&folder, bytes_max, &header)?;
     let lease = Lease::hold(&bus, &holder(), settings.span("LEASE_SEC")?)?;
     let mut orders = RedisExecutorSettings::default();
-    orders.key = parts::key(settings)?;
     orders.order_ttl = settings.span("ORDER_TTL_SEC")?;
     let executor = Arc::new(RedisExecutor::new(&bus, lease.clone(), orders)?);
     let (operate, operations) = watch::channel(planner.operation());

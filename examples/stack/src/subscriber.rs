@@ -50,17 +50,19 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 }
 
 async fn run(context: Context) -> Result<(), Failure> {
-    let bus = parts::bus(&context.settings).await?;
+    let simulates = context.matches.get_flag("simulate");
+    let bus = if simulates {
+        parts::sealed_bus(&context.settings).await?
+    } else {
+        parts::bus(&context.settings).await?
+    };
     let last = context.matches.get_one::<u32>("last").copied().unwrap_or(0);
     let mut results = Reader::follow(&bus, Channel::Results, last);
     let statuses: Vec<&String> =
         context.matches.get_many("status").map(Iterator::collect).unwrap_or_default();
     let as_json = context.matches.get_flag("json");
-    let simulating = if context.matches.get_flag("simulate") {
-        Some(simulate::start(&context.settings, &bus)?)
-    } else {
-        None
-    };
+    let simulating = simulates.then(|| simulate::start(&context.settings, &bus)).transpose()?;
+    tracing::info!(service = %bus.service(), simulates, "following");
     loop {
         let entry = tokio::select! {
             () = context.stopped() => break,

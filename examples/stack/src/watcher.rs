@@ -34,7 +34,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 
 async fn run(context: Context) -> Result<(), Failure> {
     let settings = &context.settings;
-    let bus = parts::bus(settings).await?;
+    let bus = parts::sealed_bus(settings).await?;
     let nginx = parts::nginx(settings)?;
     let drain = settings.span("DRAIN_SEC")?;
     let watcher = Watcher { router: Arc::new(NginxRouter::new(nginx.clone())?), bus, drain };

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use planner_core::ServiceId;
+use planner_redis::wire::MacKey;
 use planner_redis::{Bus, Mode, RedisSettings};
 use redis::FromRedisValue;
 
@@ -72,8 +73,17 @@ impl Redis {
 
     /// A way to it for the service `shop`.
     pub(crate) async fn bus(&self, mode: Mode) -> Bus {
+        self.open(mode, None).await
+    }
+
+    /// The same with streams, and a key.
+    pub(crate) async fn sealed_bus(&self, key: MacKey) -> Bus {
+        self.open(Mode::Streams, Some(key)).await
+    }
+
+    async fn open(&self, mode: Mode, mac_key: Option<MacKey>) -> Bus {
         let mut settings = RedisSettings::new(self.url(""), shop());
-        settings.mode = mode;
+        (settings.mode, settings.mac_key) = (mode, mac_key);
         settings.block = Duration::from_millis(200);
         Bus::open(settings).await.expect("settings")
     }

@@ -167,7 +167,7 @@ pub const TABLE: &[Setting] = &[
         "",
         Text,
         "",
-        "A key that planner and executor share; orders are sealed with it",
+        "A key of planner, executor and watcher: what they say to each other is sealed",
     ),
     row("ACCEPT_OLD_ACTIONS", "no", Text, "", "yes: the executor obeys steps without a target"),
     row("STATE_DIR", "planner-state", Text, "", "Folder of what has to outlive a program"),

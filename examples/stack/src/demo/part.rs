@@ -29,7 +29,7 @@ impl Part {
     /// Ends it in order.
     pub(super) async fn end(self) {
         match self {
-            Self::Process(process) => process.end().await,
+            Self::Process(process) => drop(process.end().await),
             Self::Container(container) => container.end().await,
         }
     }

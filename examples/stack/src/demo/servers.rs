@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use planner_nginx::{NginxRouter, NginxSettings};
@@ -120,13 +120,15 @@ impl Process {
         }
     }
 
-    /// Ends it in order.
-    pub async fn end(mut self) {
+    /// Ends it in order. How it ended; `None` when it had to be killed.
+    pub async fn end(mut self) -> Option<ExitStatus> {
         self.signal(Signal::TERM);
-        if timeout(END_WITHIN, self.child.wait()).await.is_err() {
+        let ended = timeout(END_WITHIN, self.child.wait()).await.ok().and_then(Result::ok);
+        if ended.is_none() {
             let _it_is_gone_then = self.child.kill().await;
         }
         drop(self.lifeline.take());
+        ended
     }
 }
 

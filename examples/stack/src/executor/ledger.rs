@@ -21,7 +21,8 @@ struct Stored {
     target: Option<u32>,
 }
 
-/// The executor's memory. What it says is on disk.
+/// The executor's memory. What it says is on disk, and beside it what it said before: a file that a
+/// failing disk has torn costs one order, which is obeyed again, and not the id.
 #[derive(Debug)]
 pub(super) struct Ledger {
     file: PathBuf,
@@ -31,18 +32,24 @@ pub(super) struct Ledger {
 impl Ledger {
     /// The ledger in `file`; a new one, with a new id, where there is none.
     pub(super) fn open(file: PathBuf) -> Result<Self, Failure> {
-        let told = |cause: String| {
-            format!("{}: {cause}; restore it, or remove it and its containers", file.display())
-        };
-        let stored = match std::fs::read(&file) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|error| told(error.to_string()))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        let stored = match (read(&file), read(&before(&file))) {
+            (Ok(Some(stored)), _) => stored,
+            (told, Ok(Some(stored))) => {
+                let why = told.err().unwrap_or_else(|| String::from("it is gone"));
+                tracing::warn!(file = %file.display(), why, "going on from the ledger before");
+                stored
+            }
+            (Ok(None), Ok(None)) => {
                 Stored { install: new_install_id()?, fence: Fence::default(), target: None }
             }
-            Err(error) => return Err(told(error.to_string()).into()),
+            (Err(cause), _) | (_, Err(cause)) => {
+                let file = file.display();
+                let rule = "restore it, or remove it and its containers";
+                return Err(format!("{file}: {cause}; {rule}").into());
+            }
         };
         let ledger = Self { file, stored };
-        ledger.write(&ledger.stored)?;
+        write_atomically(&ledger.file, &serde_json::to_vec(&ledger.stored)?)?;
         Ok(ledger)
     }
 
@@ -61,13 +68,24 @@ impl Ledger {
     /// Remembers what was accepted. Only then may it be carried out.
     pub(super) fn accept(&mut self, fence: Fence, target: u32) -> Result<(), Failure> {
         let next = Stored { fence, target: Some(target), ..self.stored.clone() };
-        self.write(&next)?;
+        write_atomically(&before(&self.file), &serde_json::to_vec(&self.stored)?)?;
+        write_atomically(&self.file, &serde_json::to_vec(&next)?)?;
         self.stored = next;
         Ok(())
     }
+}
 
-    fn write(&self, stored: &Stored) -> Result<(), Failure> {
-        Ok(write_atomically(&self.file, &serde_json::to_vec(stored)?)?)
+/// Where the one before is.
+fn before(file: &Path) -> PathBuf {
+    file.with_extension("json.before")
+}
+
+/// What is in a file, if it is there.
+fn read(file: &Path) -> Result<Option<Stored>, String> {
+    match std::fs::read(file) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -110,6 +128,28 @@ mod tests {
         let told = Ledger::open(file.clone()).expect_err("broken").to_string();
         assert!(told.ends_with("restore it, or remove it and its containers"), "{told}");
         assert_eq!(std::fs::read(&file).expect("there"), b"{");
+    }
+
+    #[test]
+    fn one_that_is_torn_anywhere_goes_on_from_the_one_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("executor.json");
+        let mut ledger = Ledger::open(file.clone()).expect("a new one");
+        let install = ledger.install().to_owned();
+        let mut fence = ledger.fence();
+        for seq in 1..=2 {
+            (fence.epoch_max, fence.seq_last) = (1, seq);
+            ledger.accept(fence, 3 + u32::try_from(seq).expect("small")).expect("written");
+        }
+        let whole = std::fs::read(&file).expect("there");
+        for length in 0..whole.len() {
+            std::fs::write(&file, &whole[..length]).expect("written");
+            let again = Ledger::open(file.clone()).expect("the one before");
+            assert_eq!((again.install(), again.target()), (&*install, Some(4)), "{length}");
+            assert_eq!(again.fence().seq_last, 1, "the last order is obeyed once more");
+        }
+        std::fs::remove_file(&file).expect("removed");
+        assert_eq!(Ledger::open(file).expect("the one before").target(), Some(4));
     }
 
     #[test]

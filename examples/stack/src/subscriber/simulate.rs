@@ -13,7 +13,6 @@ use planner_redis::{
 };
 use tokio::task::JoinHandle;
 
-use crate::parts;
 use crate::program::Failure;
 
 /// Begins to obey.
@@ -21,8 +20,7 @@ pub(super) fn start(settings: &Settings, bus: &Bus) -> Result<JoinHandle<()>, Fa
     let bounds = settings.config()?.bounds();
     let mut listening = OrdersSettings::default();
     listening.consumer = String::from("simulation");
-    listening.key = parts::key(settings)?;
-    listening.accept_old_actions = listening.key.is_none();
+    listening.accept_old_actions = settings.text("KEY_FILE").is_none();
     let orders = Orders::new(bus, listening)?;
     let router = RedisRouter::new(bus, &RedisRouterSettings::default())?;
     let bus = bus.clone();

@@ -4,10 +4,12 @@
 //! With `PLANNER_SOAK` set each runs at its full size.
 
 mod drain;
+mod endurance;
 mod leadership;
 mod outage;
 mod pause;
 mod restart;
+mod shutdown;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support_stack/mod.rs"]
