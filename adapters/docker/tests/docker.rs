@@ -6,6 +6,7 @@ mod support_engine;
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -294,6 +295,44 @@ async fn the_contract_of_every_executor_is_kept() {
     on_engine(|rig| async move {
         let executor = rig.executor();
         executor_keeps_its_contract(&mut OnEngine { rig, executor }).await;
+    })
+    .await;
+}
+
+/// Kills the engine under everything that runs on it, and starts it again.
+async fn crash_engine(rig: &Rig, flags: &[&str]) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/docker-engine");
+    let folder = rig.socket.parent().expect("a folder");
+    let mut crash = tokio::process::Command::new(script);
+    // Not inherited: what outlives this test would keep its output open.
+    crash.arg("crash").arg(folder).args(flags).stdout(Stdio::null()).stderr(Stdio::null());
+    assert!(crash.status().await.expect("the script").success(), "it does not come back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a Docker engine of scripts/docker-engine"]
+async fn p17_an_engine_that_crashes_under_its_containers_ends_with_as_many_as_wanted() {
+    on_engine(|rig| async move {
+        let executor = rig.executor();
+        executor.scale_to(3).await.expect("accepted");
+        rig.reached(&executor, 3).await;
+        // The engine that comes back ends what it left running, and the executor starts others.
+        crash_engine(&rig, &[]).await;
+        rig.reached(&executor, 3).await;
+        assert_eq!(rig.running().await.len(), 3);
+        assert_eq!(rig.all().await.len(), 3, "what died was removed");
+        // Restored, nothing has happened to them. The first time it learns of the flag.
+        crash_engine(&rig, &["--live-restore"]).await;
+        rig.reached(&executor, 3).await;
+        let ids = rig.ids().await;
+        executor.scale_to(2).await.expect("accepted");
+        crash_engine(&rig, &["--live-restore"]).await;
+        rig.reached(&executor, 2).await;
+        assert!(rig.ids().await.is_subset(&ids), "none was started anew");
+        crash_engine(&rig, &[]).await;
+        rig.reached(&executor, 2).await;
+        assert!(executor.shutdown(SOON).await);
+        assert_eq!(rig.all().await.len(), 0, "nothing is left");
     })
     .await;
 }

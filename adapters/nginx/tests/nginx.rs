@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,87 @@ async fn what_nginx_refuses_leaves_the_last_good_one() {
     std::fs::remove_file(&other).expect("it was there");
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(answering(&nginx, 10).await, ["one"]);
+    router.route(&[two.address]).await.expect("in effect");
+    assert_eq!(answering(&nginx, 10).await, ["two"]);
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn p14_whatever_is_in_the_way_of_a_change_leaves_the_last_good_one() {
+    let nginx = Nginx::start().await;
+    let (one, two) = (Backend::start("one").await, Backend::start("two").await);
+    let router = NginxRouter::new(nginx.settings()).expect("settings");
+    router.route(&[one.address]).await.expect("in effect");
+    drop(router);
+    let good = std::fs::read(&nginx.settings().file).expect("the file");
+    let conf_d = nginx.folder.path().join("conf.d");
+    let draft = conf_d.join(".planner-upstream.conf.draft");
+    let dangling = conf_d.join("dangling.conf");
+    for (obstacle, words) in [
+        ("no nginx", "/nowhere/nginx: No such file"),
+        ("an include that cannot be read", "dangling.conf"),
+        ("a draft that cannot be written", "Is a directory"),
+    ] {
+        let mut settings = nginx.settings();
+        match obstacle {
+            "no nginx" => settings.validate[0] = String::from("/nowhere/nginx"),
+            "an include that cannot be read" => {
+                std::os::unix::fs::symlink("/nowhere", &dangling).expect("a link");
+            }
+            _ => std::fs::create_dir(&draft).expect("a folder"),
+        }
+        let router = NginxRouter::new(settings).expect("settings");
+        let error = router.route(&[two.address]).await.expect_err(obstacle).to_string();
+        assert!(error.contains(words), "{obstacle}: {error}");
+        assert_eq!(std::fs::read(&nginx.settings().file).expect("the file"), good, "{obstacle}");
+        assert_eq!(answering(&nginx, 10).await, ["one"], "{obstacle}");
+        assert_eq!(router.reloads(), 0, "{obstacle}");
+        let _only_one_is_there = (std::fs::remove_file(&dangling), std::fs::remove_dir(&draft));
+    }
+    let router = NginxRouter::new(nginx.settings()).expect("settings");
+    router.route(&[two.address]).await.expect("nothing is in the way any more");
+    assert_eq!(answering(&nginx, 10).await, ["two"]);
+}
+
+/// A file system of 64 KiB over a folder, for as long as it is held.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(folder: &std::path::Path) -> Self {
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64k", "planner-test"])
+            .arg(folder)
+            .status();
+        assert!(mounted.expect("mount").success(), "this test needs root");
+        Self(folder.to_owned())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _unmounted = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs nginx, and mounts a small file system, which takes root"]
+async fn p14_a_full_disk_leaves_the_last_good_one() {
+    let nginx = Nginx::start().await;
+    let (one, two) = (Backend::start("one").await, Backend::start("two").await);
+    let conf_d = nginx.folder.path().join("conf.d");
+    let _disk = SmallDisk::mount(&conf_d);
+    let router = NginxRouter::new(nginx.settings()).expect("settings");
+    router.route(&[one.address]).await.expect("in effect");
+    let good = std::fs::read(&nginx.settings().file).expect("the file");
+    let filler = conf_d.join("filler");
+    let mut file = std::fs::File::create(&filler).expect("a file");
+    while file.write_all(&[0; 512]).is_ok() {}
+    drop(file);
+    let error = router.route(&[two.address]).await.expect_err("it is full").to_string();
+    assert!(error.contains("No space left on device"), "{error}");
+    assert_eq!(std::fs::read(&nginx.settings().file).expect("the file"), good);
+    assert_eq!(answering(&nginx, 10).await, ["one"]);
+    std::fs::remove_file(&filler).expect("removed");
     router.route(&[two.address]).await.expect("in effect");
     assert_eq!(answering(&nginx, 10).await, ["two"]);
 }

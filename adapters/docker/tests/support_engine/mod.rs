@@ -134,6 +134,11 @@ impl Rig {
         all.into_iter().filter(|found| name_of(found).starts_with(&self.name)).collect()
     }
 
+    /// Their ids.
+    pub(crate) async fn ids(&self) -> BTreeSet<String> {
+        self.all().await.into_iter().filter_map(|found| found.id).collect()
+    }
+
     /// Names of those that run.
     pub(crate) async fn running(&self) -> Vec<String> {
         let all = self.all().await;
