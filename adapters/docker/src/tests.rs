@@ -21,6 +21,11 @@ use fake::Fake;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// A size: few for every day, many where somebody has the time and sets `PLANNER_SOAK`.
+fn rounds(every_day: u64, full: u64) -> u64 {
+    if std::env::var_os("PLANNER_SOAK").is_some() { full } else { every_day }
+}
+
 fn settings() -> DockerSettings {
     let service = ServiceId::new("app").expect("an id");
     let install = InstallId::new("test-0001").expect("an id");

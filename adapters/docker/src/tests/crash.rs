@@ -36,7 +36,8 @@ async fn killed_at(point: u32, seed: u64, from: u32, to: u32) -> bool {
 #[tokio::test(start_paused = true)]
 async fn an_executor_killed_at_any_call_is_finished_exactly_by_the_next() {
     let mut points = 0;
-    for seed in 0..50 {
+    let seeds = rounds(50, 5_000);
+    for seed in 0..seeds {
         let random = Fake::new(seed + 1_000);
         let from = u32::try_from(random.world().random(6)).expect("small");
         let by = 1 + u32::try_from(random.world().random(5)).expect("small");
@@ -47,6 +48,7 @@ async fn an_executor_killed_at_any_call_is_finished_exactly_by_the_next() {
         }
         points += point;
     }
+    println!("{seeds} seeds, killed at {points} points, exactly as many as wanted after each");
     assert!(points > 500, "only {points} points were tried");
 }
 
@@ -55,7 +57,8 @@ async fn two_executors_that_want_the_same_make_it_once() {
     let fake = Fake::new(7);
     let one = executor(&fake);
     let two = executor(&fake.again(Fuse::default()));
-    for round in 0..20 {
+    let rounds = rounds(20, 200);
+    for round in 0..rounds {
         let (replicas, before, made) = {
             let mut world = fake.world();
             world.most = world.running();
@@ -73,4 +76,5 @@ async fn two_executors_that_want_the_same_make_it_once() {
         let missing = (replicas as usize).saturating_sub(before);
         assert_eq!(world.made.len() - made, missing, "round {round}: made more than was missing");
     }
+    println!("{rounds} targets of two executors, each met once");
 }
