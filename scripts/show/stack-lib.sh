@@ -15,11 +15,23 @@ shown() {
     "$@" || wrong=$((wrong + 1))
 }
 
-# tests PACKAGE TEST [FILTER]: the ignored tests of a test program, one after the other.
+# ran COMMAND...: a test runner and its figures; where it found no test, nothing was shown.
+ran() {
+    "$@" >"$folder/ran" 2>&1
+    local code=$?
+    grep -E '^test |[0-9] [a-z]|panicked' "$folder/ran" | grep -v '^running' | sed 's/^/  /'
+    grep -q '^test result: .* [1-9][0-9]* passed' "$folder/ran" || code=1
+    return "$code"
+}
+
+# tests PACKAGE TEST [FILTER...]: the tests of a test program, one after the other.
 tests() {
-    cargo test -q -p "$1" --test "$2" -- --ignored --nocapture --test-threads 1 "${@:3}" 2>&1 |
-        grep -E '^test |requests|reloads|test result|panicked' | sed 's/^/  /'
-    return "${PIPESTATUS[0]}"
+    ran cargo test -q -p "$1" --test "$2" -- --include-ignored --nocapture --test-threads 1 "${@:3}"
+}
+
+# quick PACKAGE [FILTER...]: tests of a library, which need no server.
+quick() {
+    ran cargo test -q -p "$1" --lib -- --nocapture "${@:2}"
 }
 
 finish() {

@@ -207,6 +207,25 @@ proptest! {
     }
 
     #[test]
+    fn an_order_says_how_many_and_nothing_of_how(
+        action in action(), text in ".{0,40}", number in any::<i64>(), truth in any::<bool>(),
+    ) {
+        let mut more: Value = serde_json::from_str(&action.write()).expect("JSON");
+        let extra = serde_json::json!({
+            "Image": text, "image": text, "Binds": [text], "HostConfig": {"Privileged": truth},
+            "privileged": truth, "CapAdd": [text], "NetworkMode": text, "Cmd": [text],
+            "command": text, "env": {"PATH": text}, "memory": number, "labels": {"a": text},
+        });
+        for (name, value) in extra.as_object().expect("an object") {
+            more[name] = value.clone();
+            more["decision"][name] = value.clone();
+        }
+        prop_assert_eq!(
+            Action::parse(more.to_string().as_bytes()), Ok(Heard::Message(action))
+        );
+    }
+
+    #[test]
     fn a_sealed_action_is_verified_and_read(action in action()) {
         let key = MacKey::new(b"sixteen bytes or more").expect("long enough");
         let sealed = seal(&action.write(), &key);
