@@ -211,10 +211,11 @@ impl Orders {
 #[cfg(test)]
 mod tests {
     use planner_core::ServiceId;
+    use proptest::prelude::*;
 
     use super::*;
-    use crate::RedisSettings;
     use crate::wire::{MacKey, Stamp, seal};
+    use crate::{Fence, RedisSettings};
 
     async fn orders(mode: Mode, settings: OrdersSettings) -> Result<Orders, BusError> {
         orders_with(None, mode, settings).await
@@ -312,5 +313,87 @@ mod tests {
             OrderError::OldAction.to_string(),
             "decision.replicas: absent, but needed; set accept_old_actions to obey single steps"
         );
+    }
+
+    /// What may happen between planners and an executor.
+    #[derive(Clone, Copy, Debug)]
+    enum Happening {
+        /// A planner gives an order, the same planner as before or the next.
+        Give { takes_over: bool },
+        /// The executor reads what is wanted.
+        Read,
+        /// It reads what was wanted long ago: a Redis that lost its last seconds, a late message.
+        ReadOld(prop::sample::Index),
+        /// It is killed, and starts again over its fence.
+        Restart,
+    }
+
+    fn happening() -> impl Strategy<Value = Happening> {
+        prop_oneof![
+            4 => any::<bool>().prop_map(|takes_over| Happening::Give { takes_over }),
+            2 => Just(Happening::Read),
+            2 => any::<prop::sample::Index>().prop_map(Happening::ReadOld),
+            1 => Just(Happening::Restart),
+        ]
+    }
+
+    /// An executor that is judged only by what it obeys.
+    struct Obeying {
+        orders: Orders,
+        fence: Fence,
+        obeyed: Vec<(u64, u64)>,
+    }
+
+    impl Obeying {
+        fn read(&mut self, bytes: &[u8]) {
+            let Ok(Some(order)) = self.orders.judge(Some(bytes.to_vec())) else { return };
+            if self.fence.judge(&order, 30.0).is_ok() {
+                self.obeyed.push((order.epoch, order.seq));
+            }
+        }
+    }
+
+    /// Lives through a history; what was obeyed, and the newest that was wanted.
+    async fn live(history: &[Happening]) -> (Vec<(u64, u64)>, (u64, u64)) {
+        let fresh =
+            async || orders(Mode::Streams, OrdersSettings::default()).await.expect("settings");
+        let mut executor =
+            Obeying { orders: fresh().await, fence: Fence::default(), obeyed: Vec::new() };
+        let mut wanted = vec![order_of(1, 1)];
+        let mut newest = (1, 1);
+        for happening in history {
+            match happening {
+                Happening::Give { takes_over } => {
+                    newest = if *takes_over { (newest.0 + 1, 1) } else { (newest.0, newest.1 + 1) };
+                    wanted.push(order_of(newest.0, newest.1));
+                }
+                Happening::Read => executor.read(wanted.last().expect("one")),
+                Happening::ReadOld(at) => executor.read(&wanted[at.index(wanted.len())]),
+                Happening::Restart => executor.orders = fresh().await,
+            }
+        }
+        executor.read(wanted.last().expect("one"));
+        (executor.obeyed, newest)
+    }
+
+    fn order_of(epoch: u64, seq: u64) -> Vec<u8> {
+        let text = order("shop", seq).replace("\"epoch\":2", &format!("\"epoch\":{epoch}"));
+        text.into_bytes()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(
+            if std::env::var_os("PLANNER_SOAK").is_some() { 100_000 } else { 2_000 }
+        ))]
+
+        #[test]
+        fn p21_whatever_is_lost_late_or_twice_the_newest_order_is_the_last_that_is_obeyed(
+            history in prop::collection::vec(happening(), 0..30)
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let (obeyed, newest) = runtime.expect("a runtime").block_on(live(&history));
+            prop_assert!(obeyed.is_sorted_by(|one, next| one < next), "{obeyed:?}");
+            prop_assert_eq!(obeyed.last(), Some(&newest));
+        }
     }
 }
