@@ -6,7 +6,7 @@ export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
 
 # The crates that are published, in the order in which they would be.
 publishable=(planner-core planner-lab planner-laws planner-ports planner-runtime planner-local planner-probe
-    planner-nginx planner-redis planner-docker)
+    planner-nginx planner-redis planner-docker planner-llm)
 
 # Servers live where only root's path looks.
 PATH=$PATH:/usr/sbin:/sbin

@@ -16,6 +16,7 @@
     reason = "this package is never published: its only users are its own programs"
 )]
 
+pub mod advice_vectors;
 pub mod app;
 pub mod checkup;
 pub mod conformance;

@@ -1,0 +1,41 @@
+//! Ollama's own chat: a model on this machine or the next.
+
+use serde_json::{Value, json};
+
+use super::{Request, Rung, at, tokens};
+use crate::Question;
+use crate::reply::Text;
+
+pub(super) fn request(question: &Question<'_>, rung: Rung) -> Request {
+    let turn = |(role, text): (bool, &str)| json!({"role": if role { "assistant" } else { "user" }, "content": text});
+    let mut messages = vec![json!({"role": "system", "content": question.system})];
+    messages.extend(question.turns().map(turn));
+    let mut body = json!({
+        "model": question.model,
+        "stream": false,
+        // A format and thoughts exclude each other.
+        "think": false,
+        "keep_alive": "10m",
+        "messages": messages,
+        "options": {"temperature": 0, "seed": 1, "num_predict": question.output_tokens_max},
+    });
+    if rung != Rung::Prompt {
+        body["format"] = question.schema(false);
+    }
+    Request {
+        path: String::from("/api/chat"),
+        headers: Vec::new(),
+        key_header: ("authorization", "Bearer "),
+        body,
+    }
+}
+
+pub(super) fn text(body: &Value) -> Result<Text, String> {
+    let text = at(body, "/message/content").ok_or("no_message")?;
+    Ok(Text {
+        text: text.to_owned(),
+        finish: at(body, "/done_reason").unwrap_or("absent").to_owned(),
+        model: at(body, "/model").map(str::to_owned),
+        tokens: tokens(body, &["/prompt_eval_count", "/eval_count"]),
+    })
+}
