@@ -1,8 +1,7 @@
 //! What a model is told: numbers and words of ours, and nothing that anybody else wrote.
 //!
-//! No name, no label and no earlier reason is in a prompt: what is not there cannot give orders. The
-//! system text is fixed but for the configured thresholds, has a version and is hashed with the
-//! rest of the request.
+//! No name, no label and no earlier reason is in a prompt: what is not there cannot give orders.
+//! The system text is fixed but for the configured thresholds, and has a version.
 
 use planner_core::{AdvisedAction, Consultation, Thresholds};
 use serde_json::{Map, Value, json};
