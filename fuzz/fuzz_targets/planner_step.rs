@@ -190,10 +190,12 @@ impl World {
                 Event::Advise(*pick(&self.consultations, *of)?, Ok(advice))
             }
             Happening::Fault { of, kind, retry_after_s } => {
-                let fault = match kind % 4 {
+                let fault = match kind % 6 {
                     0 => AdvisorFault::Garble,
                     1 => AdvisorFault::Timeout,
                     2 => AdvisorFault::Unreachable,
+                    3 => AdvisorFault::Misconfigure,
+                    4 => AdvisorFault::Exhaust { retry_after: None },
                     _ => AdvisorFault::Throttle {
                         retry_after: retry_after_s.map(Duration::from_secs),
                     },

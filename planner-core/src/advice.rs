@@ -113,8 +113,16 @@ const fn is_format_character(letter: char) -> bool {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum AdvisorFault {
+    /// A quota of a day or more is spent, or money: nothing before its end.
+    Exhaust {
+        /// How long that is, when it is known; an hour otherwise, and then one probe.
+        retry_after: Option<Duration>,
+    },
     /// The answer makes no sense. It is not a "do nothing".
     Garble,
+    /// The settings are wrong: key, address or model. Nothing before somebody changes them; one
+    /// probe an hour.
+    Misconfigure,
     /// The advisor asks for a pause.
     Throttle {
         /// How long, when it says so.
@@ -129,7 +137,9 @@ pub enum AdvisorFault {
 impl fmt::Display for AdvisorFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Exhaust { .. } => "the advisor's quota is spent",
             Self::Garble => "the answer makes no sense",
+            Self::Misconfigure => "the advisor's settings are wrong",
             Self::Throttle { .. } => "the advisor asks for a pause",
             Self::Timeout => "no answer by the deadline",
             Self::Unreachable => "the advisor is unreachable",

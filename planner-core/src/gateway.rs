@@ -25,6 +25,10 @@ use crate::config::AdviceConfig;
 
 /// Longest time between two calls; beyond it sums could overflow.
 const PERIOD_MAX: Duration = Duration::from_secs(86_400);
+/// How long nobody asks when nothing will change by itself.
+const HOLD: Duration = Duration::from_secs(3_600);
+/// Longest hold: a quota of a month, and a little more.
+const HOLD_MAX: Duration = Duration::from_secs(32 * 86_400);
 /// Longest back-off exponent: beyond it every wait is the longest one anyway.
 const DOUBLINGS_MAX: u32 = 20;
 
@@ -133,7 +137,7 @@ impl AdviceGate for ClosedGate {
 /// `LLM_RPM` calls (a bucket with a burst of n admits up to 2n − 1). Back-off: after a failed call
 /// the wait doubles from the shortest to the longest, never shorter than the advisor asked for,
 /// with seeded jitter on top; while the advisor stays down each wait ends in a single probe, which
-/// is what a circuit breaker does.
+/// is what a circuit breaker does. A spent quota and wrong settings hold longer than any back-off.
 ///
 /// ```
 /// use core::time::Duration;
@@ -176,8 +180,26 @@ impl Gateway {
         }
     }
 
+    /// How long nobody asks after this fault, jitter included.
+    fn wait(&mut self, fault: AdvisorFault) -> Duration {
+        let asked = match fault {
+            AdvisorFault::Exhaust { retry_after } => {
+                return self.hold(retry_after.unwrap_or(HOLD).min(HOLD_MAX));
+            }
+            AdvisorFault::Misconfigure => return self.hold(HOLD),
+            AdvisorFault::Throttle { retry_after } => retry_after,
+            AdvisorFault::Garble | AdvisorFault::Timeout | AdvisorFault::Unreachable => None,
+        };
+        self.back_off(asked)
+    }
+
+    /// A wait that no back-off shortens, with up to a minute of jitter.
+    fn hold(&mut self, least: Duration) -> Duration {
+        least.saturating_add(Duration::from_millis(split_mix(&mut self.jitter) % 60_000))
+    }
+
     /// The wait after the present number of failures, the advisor's own wish, and jitter.
-    fn wait(&mut self, asked: Option<Duration>) -> Duration {
+    fn back_off(&mut self, asked: Option<Duration>) -> Duration {
         let (shortest, longest) = self.backoff;
         let doublings = self.failures.saturating_sub(1).min(DOUBLINGS_MAX);
         let doubled = shortest.checked_mul(1 << doublings).unwrap_or(longest).min(longest);
@@ -205,18 +227,17 @@ impl AdviceGate for Gateway {
     }
 
     fn settle(&mut self, now: Timestamp, _: Permit, outcome: CallOutcome) {
-        let asked = match outcome {
+        let fault = match outcome {
             CallOutcome::Cancelled => return,
             // A senseless answer costs its call, but the advisor is there.
             CallOutcome::Answered | CallOutcome::Failed(AdvisorFault::Garble) => {
                 self.failures = 0;
                 return;
             }
-            CallOutcome::Failed(AdvisorFault::Throttle { retry_after }) => retry_after,
-            CallOutcome::Failed(AdvisorFault::Timeout | AdvisorFault::Unreachable) => None,
+            CallOutcome::Failed(fault) => fault,
         };
         self.failures = self.failures.saturating_add(1);
-        let until = now.saturating_add(self.wait(asked));
+        let until = now.saturating_add(self.wait(fault));
         self.closed_until = self.closed_until.max(until);
     }
 
@@ -391,6 +412,25 @@ mod tests {
             gate.settle(now, permit, CallOutcome::Failed(AdvisorFault::Throttle { retry_after }));
             let wait = gate.state().closed_until.saturating_since(now).as_secs();
             assert!((least..=least * 5 / 4).contains(&wait), "asked {asked}, waits {wait}");
+        }
+    }
+
+    #[test]
+    fn a_spent_quota_is_held_to_its_end_whatever_the_back_off_allows() {
+        let mut gate = Gateway::new(&per_minute(60.0), 0);
+        let day = Duration::from_secs(86_400);
+        for (fault, least) in [
+            (AdvisorFault::Exhaust { retry_after: None }, HOLD),
+            (AdvisorFault::Exhaust { retry_after: Some(day) }, day),
+            (AdvisorFault::Exhaust { retry_after: Some(Duration::MAX) }, HOLD_MAX),
+            (AdvisorFault::Misconfigure, HOLD),
+        ] {
+            let now = gate.state().closed_until.saturating_add(Duration::from_secs(2));
+            let permit = gate.admit(now).expect("one probe");
+            gate.settle(now, permit, CallOutcome::Failed(fault));
+            let wait = gate.state().closed_until.saturating_since(now);
+            assert!((least..=least + Duration::from_secs(60)).contains(&wait), "{fault}: {wait:?}");
+            assert!(gate.admit(now.saturating_add(least / 2)).is_err());
         }
     }
 

@@ -180,10 +180,12 @@ impl<'a> World<'a> {
     }
 
     fn fault(&mut self) -> AdvisorFault {
-        match self.below(4) {
+        match self.below(6) {
             0 => AdvisorFault::Garble,
             1 => AdvisorFault::Timeout,
             2 => AdvisorFault::Unreachable,
+            3 => AdvisorFault::Misconfigure,
+            4 => AdvisorFault::Exhaust { retry_after: None },
             _ => {
                 let retry_after = Some(Duration::from_secs(self.below(1_000_000)));
                 AdvisorFault::Throttle { retry_after }

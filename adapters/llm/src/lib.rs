@@ -1,14 +1,22 @@
 #![doc = include_str!("../README.md")]
 
 mod answer;
+#[cfg(feature = "client")]
+mod client;
+#[cfg(feature = "client")]
+mod endpoint;
 mod error;
 mod hint;
 mod json;
 mod prompt;
 mod provider;
 mod reply;
+#[cfg(feature = "client")]
+mod reset;
 
 pub use answer::{AdvisedThresholds, Answer, Asked, Note, Refused, TEXT_BYTES_MAX, read};
+#[cfg(feature = "client")]
+pub use client::{ApiKey, Call, CallFault, LlmAdvisor, LlmSettings};
 pub use error::LlmError;
 pub use prompt::{CONTRACT, Question, allowed, asked, system, user};
 pub use provider::{Provider, Request, Rung};

@@ -41,6 +41,26 @@ impl Provider {
         }
     }
 
+    /// The base address of its public service; of Ollama, which has none, that of this machine.
+    pub const fn public_url(self) -> &'static str {
+        match self {
+            Self::Anthropic => "https://api.anthropic.com",
+            Self::Gemini => "https://generativelanguage.googleapis.com/v1beta",
+            Self::Ollama => "http://127.0.0.1:11434",
+            Self::OpenAi => "https://api.openai.com/v1",
+        }
+    }
+
+    /// The header that carries the key, and what stands before it there. Never the address: that
+    /// lands in logs.
+    pub const fn key_header(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Anthropic => ("x-api-key", ""),
+            Self::Gemini => ("x-goog-api-key", ""),
+            Self::Ollama | Self::OpenAi => ("authorization", "Bearer "),
+        }
+    }
+
     /// The first steps of the ladder of ways to ask for JSON that this dialect has; see [`Rung`].
     pub const fn rungs(self) -> &'static [Rung] {
         match self {
@@ -110,8 +130,6 @@ pub struct Request {
     pub path: String,
     /// Headers other than that of the key.
     pub headers: Vec<(&'static str, &'static str)>,
-    /// The header that carries the key, and what stands before it there.
-    pub key_header: (&'static str, &'static str),
     /// The body.
     pub body: Value,
 }

@@ -22,7 +22,6 @@ pub(super) fn request(question: &Question<'_>, rung: Rung) -> Request {
     Request {
         path: String::from("/v1/messages"),
         headers: vec![("anthropic-version", "2023-06-01")],
-        key_header: ("x-api-key", ""),
         body,
     }
 }

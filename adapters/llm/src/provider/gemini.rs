@@ -20,7 +20,6 @@ pub(super) fn request(question: &Question<'_>, rung: Rung) -> Request {
     Request {
         path: format!("/models/{}:generateContent", question.model),
         headers: Vec::new(),
-        key_header: ("x-goog-api-key", ""),
         body: json!({
             "systemInstruction": {"parts": [{"text": question.system}]},
             "contents": contents,

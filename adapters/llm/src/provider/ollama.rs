@@ -22,12 +22,7 @@ pub(super) fn request(question: &Question<'_>, rung: Rung) -> Request {
     if rung != Rung::Prompt {
         body["format"] = question.schema(false);
     }
-    Request {
-        path: String::from("/api/chat"),
-        headers: Vec::new(),
-        key_header: ("authorization", "Bearer "),
-        body,
-    }
+    Request { path: String::from("/api/chat"), headers: Vec::new(), body }
 }
 
 pub(super) fn text(body: &Value) -> Result<Text, String> {

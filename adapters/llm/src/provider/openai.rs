@@ -29,12 +29,7 @@ pub(super) fn request(question: &Question<'_>, rung: Rung) -> Request {
         Rung::Object => body["response_format"] = json!({"type": "json_object"}),
         Rung::Prompt => {}
     }
-    Request {
-        path: String::from("/chat/completions"),
-        headers: Vec::new(),
-        key_header: ("authorization", "Bearer "),
-        body,
-    }
+    Request { path: String::from("/chat/completions"), headers: Vec::new(), body }
 }
 
 pub(super) fn text(body: &Value) -> Result<Text, String> {

@@ -1,0 +1,354 @@
+//! The network: one request, one total deadline, one answer of bounded size.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use async_trait::async_trait;
+use planner_core::{Advice, AdvisorFault, Consultation, Thresholds};
+use planner_ports::Advisor;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use crate::endpoint::Endpoint;
+use crate::prompt::{allowed, asked, system, user};
+use crate::reset::until_reset;
+use crate::{
+    Answer, Class, Heard, LlmError, Nothing, Provider, Question, RawReply, Rung, read, sort,
+};
+
+/// Longest body that is read.
+const BODY_BYTES_MAX: usize = 65_536;
+
+/// A key, shown nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+    /// A key; blanks and line ends around it do not count.
+    pub fn new(key: &str) -> Self {
+        Self(key.trim().to_owned())
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(..)")
+    }
+}
+
+/// Which model is asked, and how. Start from [`LlmSettings::new`] and change what differs.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LlmSettings {
+    /// Whose dialect it speaks.
+    pub provider: Provider,
+    /// The base address, to which the dialect's path is added.
+    pub url: String,
+    /// The model.
+    pub model: String,
+    /// The key; none by default.
+    pub key: Option<ApiKey>,
+    /// Longest time for everything, connecting and the body included; 2.5 s by default.
+    pub deadline: Duration,
+    /// Most tokens of an answer, thoughts included; 512 by default.
+    pub output_tokens_max: u32,
+    /// How much the model may think, in its provider's word; not said by default.
+    pub thinking: Option<String>,
+    /// Whether thresholds are asked for; they are by default.
+    pub asks_thresholds: bool,
+    /// What stands in the body beside ours; nothing by default.
+    pub extra_body: Map<String, Value>,
+    /// Whether addresses of private networks may be asked, over plain HTTP too; not by default.
+    pub allow_private: bool,
+    /// Longest wait that is one; what asks for more is a spent quota. 5 minutes by default.
+    pub wait_max: Duration,
+    /// The operator's thresholds, which the prompt names and advice may only tighten.
+    pub operator: Thresholds,
+}
+
+impl LlmSettings {
+    /// Settings for a model of a provider, at its own public address where it has one.
+    pub fn new(provider: Provider, model: impl Into<String>, operator: Thresholds) -> Self {
+        Self {
+            provider,
+            url: String::from(provider.public_url()),
+            model: model.into(),
+            key: None,
+            deadline: Duration::from_millis(2_500),
+            output_tokens_max: 512,
+            thinking: None,
+            asks_thresholds: true,
+            extra_body: Map::new(),
+            allow_private: false,
+            wait_max: Duration::from_secs(300),
+            operator,
+        }
+    }
+}
+
+/// Everything about one call, for records.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Call {
+    /// SHA-256 of the request's body, as hexadecimal digits.
+    pub request_hash: String,
+    /// The model that answered, as it calls itself.
+    pub model: Option<String>,
+    /// The HTTP status; `None` when none came.
+    pub status: Option<u16>,
+    /// What the model wrote: untrusted.
+    pub text: Option<String>,
+    /// Tokens that it cost, where that is told.
+    pub tokens: Option<u64>,
+    /// How long it took.
+    pub took: Duration,
+    /// What was made of it.
+    pub outcome: Result<Answer, CallFault>,
+}
+
+/// Why a call gave no advice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallFault {
+    /// What kind of reason.
+    pub class: Class,
+    /// The reason in one word.
+    pub code: String,
+    /// How long nobody should ask, where that is known.
+    pub wait: Option<Duration>,
+}
+
+impl CallFault {
+    fn new(class: Class, code: impl Into<String>) -> Self {
+        Self { class, code: code.into(), wait: None }
+    }
+
+    /// As the planner takes it.
+    pub fn fault(&self) -> AdvisorFault {
+        match self.class {
+            Class::Config => AdvisorFault::Misconfigure,
+            Class::Exhausted => AdvisorFault::Exhaust { retry_after: self.wait },
+            Class::RateLimited => AdvisorFault::Throttle { retry_after: self.wait },
+            Class::Transient if self.code == "timeout" => AdvisorFault::Timeout,
+            Class::Transient if self.wait.is_some() => {
+                AdvisorFault::Throttle { retry_after: self.wait }
+            }
+            Class::Transient => AdvisorFault::Unreachable,
+            Class::Answer | Class::Rejected => AdvisorFault::Garble,
+        }
+    }
+}
+
+/// A model as advisor.
+///
+/// A call is one request: nothing is tried again here. When to ask again is the planner's gateway's
+/// business. Where a server does not know the way in which JSON is asked for, the next call asks in
+/// the next way, and the one that works is kept.
+pub struct LlmAdvisor {
+    settings: LlmSettings,
+    endpoint: Endpoint,
+    client: Client,
+    system: String,
+    /// The rung that is asked on.
+    rung: AtomicUsize,
+    /// Rungs up to this one were refused; `usize::MAX` once one has worked.
+    proven: AtomicUsize,
+}
+
+impl fmt::Debug for LlmAdvisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LlmAdvisor").field(&self.settings).finish()
+    }
+}
+
+impl LlmAdvisor {
+    /// An advisor that has not asked anything yet.
+    ///
+    /// # Errors
+    ///
+    /// [`LlmError`] names the setting that cannot work.
+    pub fn new(settings: LlmSettings) -> Result<Self, LlmError> {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/@-".contains(&byte);
+        let name = &settings.model;
+        if !(1..=128).contains(&name.len()) || !name.bytes().all(legal) {
+            return Err(LlmError::Model { name: name.clone() });
+        }
+        let endpoint = Endpoint::parse(&settings.url, settings.allow_private)?;
+        let client = client(&settings, &endpoint)?;
+        let system = system(settings.operator, settings.asks_thresholds);
+        let (rung, proven) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Ok(Self { settings, endpoint, client, system, rung, proven })
+    }
+
+    /// Asks once, and tells everything about it.
+    pub async fn ask(&self, consultation: &Consultation) -> Call {
+        let began = Instant::now();
+        let (user, actions) = (user(consultation), allowed(consultation));
+        let settings = &self.settings;
+        let question = Question {
+            model: &settings.model,
+            system: &self.system,
+            user: &user,
+            allowed: &actions,
+            asks_thresholds: settings.asks_thresholds,
+            output_tokens_max: settings.output_tokens_max,
+            thinking: settings.thinking.as_deref(),
+            extra_body: &settings.extra_body,
+        };
+        let rungs = settings.provider.rungs();
+        let at = self.rung.load(Ordering::Relaxed) % rungs.len();
+        let rung = rungs.get(at).copied().unwrap_or(Rung::Prompt);
+        let request = settings.provider.request(&question, rung);
+        let body = request.body.to_string();
+        let mut call = Call {
+            request_hash: hex(&Sha256::digest(body.as_bytes())),
+            model: None,
+            status: None,
+            text: None,
+            tokens: None,
+            took: Duration::ZERO,
+            outcome: Err(CallFault::new(Class::Transient, "unreachable")),
+        };
+        let mut sending = self.client.post(self.endpoint.with(&request.path)).body(body);
+        for (name, value) in &request.headers {
+            sending = sending.header(*name, *value);
+        }
+        match sending.send().await {
+            Ok(response) => self.take(response, consultation, &mut call).await,
+            Err(error) => call.outcome = Err(fault_of(&error)),
+        }
+        self.climb(at, rungs.len(), &call);
+        call.took = began.elapsed();
+        call
+    }
+
+    /// Reads a reply.
+    async fn take(&self, response: Response, consultation: &Consultation, call: &mut Call) {
+        let status = response.status().as_u16();
+        call.status = Some(status);
+        let headers = headers(response.headers());
+        let body = match read_body(response).await {
+            Ok(body) => body,
+            Err(fault) => {
+                call.outcome = Err(fault);
+                return;
+            }
+        };
+        let raw = RawReply { status, headers: &headers, body: &body, at: SystemTime::now() };
+        call.outcome = match sort(self.settings.provider, &raw, self.settings.wait_max) {
+            Heard::Text(text) => {
+                let asked = asked(consultation, self.settings.operator);
+                let answer = read(&text.text, &text.finish, &asked);
+                (call.model, call.tokens, call.text) = (text.model, text.tokens, Some(text.text));
+                answer.map_err(|refused| CallFault::new(Class::Rejected, refused.to_string()))
+            }
+            Heard::Nothing(Nothing { class, wait, code }) => {
+                let reset = || until_reset(self.settings.provider, raw.at);
+                let wait = wait.or_else(|| (class == Class::Exhausted).then(reset));
+                Err(CallFault { class, code, wait })
+            }
+        };
+    }
+
+    /// Goes to the next rung where this one was not understood, and stays where one worked.
+    fn climb(&self, at: usize, rungs: usize, call: &Call) {
+        if call.text.is_some() {
+            self.proven.store(usize::MAX, Ordering::Relaxed);
+            return;
+        }
+        let is_dialect = matches!(call.status, Some(400 | 422 | 500 | 501));
+        let is_key = matches!(&call.outcome, Err(fault) if fault.code.contains("KEY"));
+        if is_dialect && !is_key && self.proven.load(Ordering::Relaxed) != usize::MAX {
+            self.rung.store((at + 1) % rungs, Ordering::Relaxed);
+        }
+    }
+}
+
+#[async_trait]
+impl Advisor for LlmAdvisor {
+    async fn advise(&self, consultation: &Consultation) -> Result<Advice, AdvisorFault> {
+        match self.ask(consultation).await.outcome {
+            Ok(answer) => Ok(answer.advice(consultation.brief.thresholds)),
+            Err(fault) => Err(fault.fault()),
+        }
+    }
+}
+
+/// A client that follows nobody, asks no proxy, and sends the key in a header that is never shown.
+fn client(settings: &LlmSettings, endpoint: &Endpoint) -> Result<Client, LlmError> {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    headers.insert("accept", HeaderValue::from_static("application/json"));
+    if let Some(ApiKey(key)) = &settings.key {
+        let (name, before) = settings.provider.key_header();
+        let value = HeaderValue::from_str(&format!("{before}{key}"));
+        let mut value = value.map_err(|_| LlmError::Key)?;
+        value.set_sensitive(true);
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    let client = Client::builder()
+        .default_headers(headers)
+        .user_agent(concat!("planner/", env!("CARGO_PKG_VERSION")))
+        .redirect(Policy::none())
+        .no_proxy()
+        .https_only(endpoint.is_https_only())
+        .dns_resolver(endpoint.resolver())
+        .tls_backend_preconfigured(tls()?)
+        .timeout(settings.deadline)
+        .connect_timeout(settings.deadline)
+        .pool_max_idle_per_host(1)
+        .build();
+    // Its error could quote what it was given.
+    client.map_err(|_| LlmError::Client { cause: String::from("it cannot be made") })
+}
+
+/// TLS with the system's certificates and the cipher provider of the other adapters.
+fn tls() -> Result<rustls::ClientConfig, LlmError> {
+    let mut roots = rustls::RootCertStore::empty();
+    let (_added, _unreadable_ones_are_left_out) =
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = rustls::crypto::ring::default_provider();
+    let config = rustls::ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| LlmError::Client { cause: error.to_string() })?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The headers of a reply as text.
+fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |(name, value): (&HeaderName, &HeaderValue)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    };
+    headers.iter().filter_map(text).collect()
+}
+
+/// The body, piece by piece, up to its cap. It is never unpacked: what is packed is no JSON.
+async fn read_body(mut response: Response) -> Result<Vec<u8>, CallFault> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(piece)) if body.len() + piece.len() <= BODY_BYTES_MAX => body.extend(piece),
+            Ok(Some(_)) => return Err(CallFault::new(Class::Rejected, "too_large")),
+            Ok(None) => return Ok(body),
+            Err(error) => return Err(fault_of(&error)),
+        }
+    }
+}
+
+/// A failure on the way; its text, which may quote the address, is dropped.
+fn fault_of(error: &reqwest::Error) -> CallFault {
+    let code = if error.is_timeout() { "timeout" } else { "unreachable" };
+    CallFault::new(Class::Transient, code)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _writing_to_a_string_works = write!(text, "{byte:02x}");
+        text
+    })
+}

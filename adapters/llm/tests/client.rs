@@ -1,0 +1,304 @@
+//! The client against a server on loopback that behaves in every way there is.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use planner_core::{
+    AdviceConfig, AdvisedAction, AdvisorFault, Config, Consultation, Event, Heuristic, Planner,
+    ReplicaBounds, Step, Thresholds, Timestamp, Window,
+};
+use planner_llm::{ApiKey, Class, LlmAdvisor, LlmSettings, Provider};
+use planner_ports::Advisor as _;
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+const KEY: &str = "CANARY-llm-0123456789";
+const OPERATOR: Thresholds = Thresholds { up_ratio: 8.0, down_ratio: 1.1, up_z: 6.0 };
+
+/// A consultation as a planner makes it, with latency rising from 20 ms.
+fn consultation() -> Consultation {
+    let bounds = ReplicaBounds::new(2, 10).expect("bounds");
+    let config = Config::builder(bounds).advice(AdviceConfig::default()).build();
+    let mut planner = Planner::new(config.expect("settings"), Heuristic);
+    let at = |second| Timestamp::from_origin(Duration::from_secs(second));
+    for second in 1..600_u64 {
+        let latency = 20.0 + (second % 7) as f64 + second.saturating_sub(100) as f64 * 0.4;
+        let window = Window::probes(at(second - 1), at(second), &[latency; 40], 0, 3);
+        let event = Event::Observe(window.expect("valid"));
+        if let Step::Consult(consultation) = planner.step(at(second), event) {
+            return consultation;
+        }
+    }
+    panic!("nothing to ask");
+}
+
+/// What a server does with a request.
+#[derive(Clone, Debug)]
+enum Behaviour {
+    /// Answers with a status, headers and a body.
+    Reply(u16, &'static str, String),
+    /// A byte a second.
+    Drip,
+    /// Says nothing.
+    Hang,
+    /// Announces more than it sends.
+    Truncate,
+    /// Closes at once.
+    Reset,
+}
+
+/// A server of a test's own, and what it was asked.
+struct Server {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// Behaves in one way after the other, the last one for ever.
+    async fn start(behaviours: Vec<Behaviour>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&asked);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                let (seen, behaviours) = (Arc::clone(&seen), behaviours.clone());
+                tokio::spawn(serve(stream, seen, behaviours));
+            }
+        });
+        Self { address, asked }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("a list").clone()
+    }
+}
+
+async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<String>>>, behaviours: Vec<Behaviour>) {
+    let mut text = Vec::new();
+    let mut piece = [0; 4_096];
+    loop {
+        let Ok(read) = stream.read(&mut piece).await else { return };
+        text.extend_from_slice(&piece[..read]);
+        let whole = String::from_utf8_lossy(&text).into_owned();
+        let Some((head, body)) = whole.split_once("\r\n\r\n") else {
+            if read == 0 {
+                return;
+            }
+            continue;
+        };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        if body.len() >= length.and_then(|text| text.parse().ok()).unwrap_or(0) {
+            break;
+        }
+    }
+    let number = {
+        let mut seen = seen.lock().expect("a list");
+        seen.push(String::from_utf8_lossy(&text).into_owned());
+        seen.len() - 1
+    };
+    match &behaviours[number.min(behaviours.len() - 1)] {
+        Behaviour::Reply(status, headers, body) => {
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\
+                 connection: close\r\n\r\n"
+            );
+            let _gone = stream.write_all(format!("{head}{body}").as_bytes()).await;
+        }
+        Behaviour::Drip => {
+            let _gone = stream.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 900\r\n\r\n").await;
+            while stream.write_all(b" ").await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+        Behaviour::Hang => tokio::time::sleep(Duration::from_secs(60)).await,
+        Behaviour::Truncate => {
+            let _gone = stream.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 900\r\n\r\n{").await;
+        }
+        Behaviour::Reset => {}
+    }
+}
+
+fn settings(provider: Provider, address: SocketAddr) -> LlmSettings {
+    let mut settings = LlmSettings::new(provider, "test-model", OPERATOR);
+    settings.url = format!("http://{address}/v1");
+    settings.key = Some(ApiKey::new(KEY));
+    settings.deadline = Duration::from_millis(600);
+    settings
+}
+
+/// A model's text in a provider's dialect.
+fn said(provider: Provider, text: &str) -> String {
+    match provider {
+        Provider::Gemini => json!({"candidates": [{"content": {"parts": [{"text": text}]},
+            "finishReason": "STOP"}], "modelVersion": "m-2", "usageMetadata": {"totalTokenCount": 9}}),
+        Provider::OpenAi => json!({"choices": [{"message": {"content": text},
+            "finish_reason": "stop"}], "model": "m-2", "usage": {"total_tokens": 9}}),
+        Provider::Anthropic => json!({"content": [{"type": "text", "text": text}],
+            "stop_reason": "end_turn", "model": "m-2", "usage": {"input_tokens": 5, "output_tokens": 4}}),
+        _ => json!({"message": {"content": text}, "done_reason": "stop", "model": "m-2",
+            "prompt_eval_count": 5, "eval_count": 4}),
+    }
+    .to_string()
+}
+
+fn ok(provider: Provider, text: &str) -> Behaviour {
+    Behaviour::Reply(200, "", said(provider, text))
+}
+
+#[tokio::test]
+async fn every_provider_is_asked_in_its_dialect_and_its_answer_is_taken() {
+    let consultation = consultation();
+    for provider in Provider::ALL {
+        let text = r#"{"action":"scale_up","target_replicas":5,"reason":"rising"}"#;
+        let server = Server::start(vec![ok(provider, text)]).await;
+        let advisor = LlmAdvisor::new(settings(provider, server.address)).expect("settings");
+        let call = advisor.ask(&consultation).await;
+        let answer = call.outcome.as_ref().expect("an answer");
+        assert_eq!((answer.action, call.tokens), (AdvisedAction::ScaleUp, Some(9)), "{provider}");
+        assert_eq!(call.model.as_deref(), Some("m-2"));
+        assert_eq!(call.request_hash.len(), 64);
+        let advice = advisor.advise(&consultation).await.expect("advice");
+        assert_eq!(advice.reason, "rising");
+        let asked = server.asked().remove(0);
+        let (head, body) = asked.split_once("\r\n\r\n").expect("a request");
+        let line = head.lines().next().expect("a line");
+        assert!(line.starts_with("POST /v1/") && !line.contains(KEY), "{line}");
+        assert!(head.contains(KEY) && !body.contains(KEY), "the key is in a header alone");
+        assert!(body.contains("test-model") || line.contains("test-model"), "{provider}");
+        let shown = format!("{advisor:?} {call:?}");
+        assert!(!shown.contains(KEY), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_drips_resets_or_lies_costs_the_deadline_and_nothing_else() {
+    let consultation = consultation();
+    let (provider, deadline) = (Provider::OpenAi, Duration::from_millis(600));
+    let noise = "x".repeat(10 << 20);
+    for (behaviour, class, code) in [
+        (Behaviour::Hang, Class::Transient, "timeout"),
+        (Behaviour::Drip, Class::Transient, "timeout"),
+        (Behaviour::Reset, Class::Transient, "unreachable"),
+        (Behaviour::Truncate, Class::Transient, "unreachable"),
+        (Behaviour::Reply(200, "", noise), Class::Rejected, "too_large"),
+        (
+            Behaviour::Reply(200, "content-encoding: gzip\r\n", "\u{1f}".into()),
+            Class::Rejected,
+            "no_choice",
+        ),
+        (Behaviour::Reply(200, "", "<html>".into()), Class::Rejected, "no_choice"),
+        (Behaviour::Reply(204, "", String::new()), Class::Rejected, "no_choice"),
+        (
+            Behaviour::Reply(302, "location: http://127.0.0.1:1/\r\n", String::new()),
+            Class::Config,
+            "http_302",
+        ),
+        (Behaviour::Reply(404, "", String::new()), Class::Config, "http_404"),
+        (Behaviour::Reply(529, "", String::new()), Class::Transient, "http_529"),
+    ] {
+        let server = Server::start(vec![behaviour.clone()]).await;
+        let advisor = LlmAdvisor::new(settings(provider, server.address)).expect("settings");
+        let began = Instant::now();
+        let fault = advisor.ask(&consultation).await.outcome.expect_err("no answer");
+        let took = began.elapsed();
+        assert_eq!((fault.class, fault.code.as_str()), (class, code));
+        assert!(took < deadline + Duration::from_millis(400), "{code}: {took:?}");
+        assert_eq!(server.asked().len(), 1, "{code}: nothing is tried again here");
+    }
+    let nobody = settings(provider, "127.0.0.1:1".parse().expect("an address"));
+    let advisor = LlmAdvisor::new(nobody).expect("settings");
+    assert_eq!(advisor.advise(&consultation).await, Err(AdvisorFault::Unreachable));
+}
+
+#[tokio::test]
+async fn what_a_reply_means_for_the_next_call_reaches_the_planner() {
+    let consultation = consultation();
+    let day = json!({"error": {"details": [
+        {"violations": [{"quotaId": "GenerateRequestsPerDayPerProject"}]}, {"retryDelay": "22s"}]}});
+    for (status, headers, body, least_s) in [
+        (429, "retry-after: 20\r\n", Value::Null, 20),
+        (429, "", day, 60),
+        (400, "", json!({"error": {"status": "API_KEY_INVALID"}}), 0),
+    ] {
+        let reply = Behaviour::Reply(status, headers, body.to_string());
+        let server = Server::start(vec![reply]).await;
+        let advisor = LlmAdvisor::new(settings(Provider::Gemini, server.address));
+        let fault = advisor.expect("settings").advise(&consultation).await.expect_err("none");
+        match (status, least_s, fault) {
+            (429, 20, AdvisorFault::Throttle { retry_after: Some(wait) }) => {
+                assert_eq!(wait, Duration::from_secs(20));
+            }
+            (429, 60, AdvisorFault::Exhaust { retry_after: Some(wait) }) => {
+                assert!(wait > Duration::from_secs(least_s), "{wait:?}");
+            }
+            (400, _, AdvisorFault::Misconfigure) => {}
+            (_, _, other) => panic!("{status}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_dialect_of_a_dialect_is_found_within_three_calls_and_remembered() {
+    let consultation = consultation();
+    let provider = Provider::OpenAi;
+    let refuse = |status| Behaviour::Reply(status, "", String::from("{}"));
+    for (before, rung) in [
+        (Vec::new(), "json_schema\""),
+        (vec![refuse(500)], "\"schema\""),
+        (vec![refuse(400), refuse(400)], "json_object"),
+        (vec![refuse(422), refuse(400), refuse(500)], "no format"),
+    ] {
+        let tries = before.len();
+        let mut behaviours = before;
+        behaviours.push(ok(provider, r#"{"action":"noop"}"#));
+        behaviours.push(refuse(500));
+        behaviours.push(ok(provider, r#"{"action":"noop"}"#));
+        let server = Server::start(behaviours).await;
+        let advisor = LlmAdvisor::new(settings(provider, server.address)).expect("settings");
+        for _ in 0..tries {
+            advisor.ask(&consultation).await.outcome.expect_err("not understood");
+        }
+        advisor.ask(&consultation).await.outcome.expect(rung);
+        // What worked once is kept: a server has bad moments.
+        advisor.ask(&consultation).await.outcome.expect_err("a bad moment");
+        advisor.ask(&consultation).await.outcome.expect(rung);
+        let asked = server.asked();
+        let format = |text: &str| {
+            let (_, body) = text.split_once("\r\n\r\n").expect("a request");
+            let body: Map<String, Value> = serde_json::from_str(body).expect("JSON");
+            body.get("response_format").map_or_else(|| "no format".into(), Value::to_string)
+        };
+        assert!(format(&asked[tries]).contains(rung), "{rung}: {}", format(&asked[tries]));
+        assert_eq!(format(&asked[tries]), format(&asked[tries + 2]), "{rung}");
+    }
+}
+
+#[test]
+fn settings_that_cannot_work_are_named() {
+    let here: SocketAddr = "127.0.0.1:1".parse().expect("an address");
+    let mut nameless = settings(Provider::Gemini, here);
+    nameless.model = String::new();
+    let mut outside = settings(Provider::Gemini, here);
+    outside.url = String::from("http://example.org/");
+    let mut garbled = settings(Provider::Gemini, here);
+    garbled.key = Some(ApiKey::new("two\nlines"));
+    for (settings, text) in [
+        (
+            nameless,
+            "model: \"\" is not 1 to 128 of A-Z, a-z, 0-9, '.', '_', ':', '/', '@' and '-'; name the provider's model",
+        ),
+        (outside, "url: not https, or http on this machine; name the provider's base address"),
+        (garbled, "key: has letters that no header may carry; write it again"),
+    ] {
+        assert_eq!(LlmAdvisor::new(settings).expect_err("refused").to_string(), text);
+    }
+    assert_eq!(
+        "claude".parse::<Provider>().expect_err("refused").to_string(),
+        "provider: \"claude\" is none of gemini, openai, anthropic and ollama; name one of them"
+    );
+}
