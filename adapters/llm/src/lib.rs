@@ -8,6 +8,7 @@ mod endpoint;
 mod error;
 mod hint;
 mod json;
+mod locate;
 mod prompt;
 mod provider;
 mod reply;
@@ -18,6 +19,7 @@ pub use answer::{AdvisedThresholds, Answer, Asked, Note, Refused, TEXT_BYTES_MAX
 #[cfg(feature = "client")]
 pub use client::{ApiKey, Call, CallFault, LlmAdvisor, LlmSettings};
 pub use error::LlmError;
+pub use locate::{Location, is_retired};
 pub use prompt::{CONTRACT, Question, allowed, asked, system, user};
 pub use provider::{Provider, Request, Rung};
 pub use reply::{Class, Heard, Nothing, RawReply, Text, sort};

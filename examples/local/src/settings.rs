@@ -153,7 +153,7 @@ impl Settings {
 
     /// What would have to be set for `setting` to mean anything, where it is not.
     fn is_missing_for(&self, setting: &Setting) -> Option<&'static str> {
-        if setting.needs_advisor() && self.text("LLM_URL").is_none() {
+        if setting.needs_advisor() && !self.has_advisor() {
             return Some("LLM_URL");
         }
         match (setting.engine(), self.text("ENGINE")) {
@@ -278,9 +278,31 @@ impl Settings {
         Ok(builder.build()?)
     }
 
+    /// Whether there is an advisor, and it is not turned off.
+    pub fn has_advisor(&self) -> bool {
+        let is_named = self.text("LLM_URL").is_some() || self.text("LLM_PROVIDER").is_some();
+        is_named && self.text("LLM_MODE") != Some("off")
+    }
+
+    /// A setting that is yes or no.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError::Unreadable`] for anything else.
+    pub fn flag(&self, name: &str) -> Result<bool, SettingsError> {
+        match self.text(name) {
+            Some("yes") => Ok(true),
+            Some("no") => Ok(false),
+            _ => Err(self.not(name, "yes or no")),
+        }
+    }
+
     /// How the advisor may be asked; `None` without one.
     fn advice(&self) -> Result<Option<AdviceConfig>, SettingsError> {
-        if self.text("LLM_URL").is_none() {
+        if !matches!(self.text("LLM_MODE"), Some("advise" | "off")) {
+            return Err(self.not("LLM_MODE", "advise or off"));
+        }
+        if !self.has_advisor() {
             return Ok(None);
         }
         let per_minute = self.number("LLM_RPM")?;

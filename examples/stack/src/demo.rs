@@ -107,6 +107,7 @@ fn stack_program(arguments: &[OsString]) -> Option<fn(Vec<OsString>) -> ExitCode
     match arguments.get(1)?.to_str()? {
         "dashboard" => Some(crate::dashboard::main),
         "executor" => Some(crate::executor::main),
+        "advisor-check" => Some(crate::advisor_check::main),
         "monitor" => Some(crate::monitor::main),
         "planner" => Some(crate::planner::main),
         "subscriber" => Some(crate::subscriber::main),

@@ -67,11 +67,7 @@ async fn run(context: Context) -> Result<(), Failure> {
         _ => return Err(settings.not("ENGINE", "docker or swarm").into()),
     };
     let mut listening = OrdersSettings::default();
-    listening.accept_old_actions = match settings.text("ACCEPT_OLD_ACTIONS") {
-        Some("yes") => true,
-        Some("no") | None => false,
-        _ => return Err(settings.not("ACCEPT_OLD_ACTIONS", "yes or no").into()),
-    };
+    listening.accept_old_actions = settings.flag("ACCEPT_OLD_ACTIONS")?;
     let orders = Orders::new(&bus, listening)?;
     let telling = tokio::spawn(tell_members(fleet.clone(), router.clone()));
     tracing::info!(service = %bus.service(), target = ledger.target(), "obeying");

@@ -10,7 +10,7 @@
 //! [`watcher`] writes nginx's file, only the [`planner`] that holds the lease gives orders. Each
 //! may be killed at any time: traffic goes on, and whoever comes back goes on from what it finds.
 //!
-//! [`subscriber`] prints results, [`dashboard`] shows them, [`demo`] starts all of it on loopback.
+//! [`advisor_check`] asks the advisor once, [`subscriber`] prints results, [`dashboard`] shows them, [`demo`] starts all of it on loopback.
 
 #![allow(
     clippy::exhaustive_enums,
@@ -18,6 +18,7 @@
     reason = "this package is never published: its only users are its own programs"
 )]
 
+pub mod advisor_check;
 pub mod dashboard;
 pub mod demo;
 pub mod executor;
@@ -27,6 +28,7 @@ pub mod program;
 pub mod subscriber;
 pub mod watcher;
 
+mod advisor;
 mod parts;
 mod pause;
 mod text;

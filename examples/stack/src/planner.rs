@@ -13,16 +13,16 @@ use planner_core::journal::{Header, Record};
 use planner_core::{
     Decision, Heuristic, Mode, Operation, Planner, Policy, QuarantinedBaseline, ServiceId, Step,
 };
-use planner_ports::{Executor as _, ReplicaCounts, Timeline};
+use planner_ports::{Advisor, Executor as _, ReplicaCounts, Timeline};
 use planner_redis::{Lease, LeaseHold, RedisExecutor, RedisExecutorSettings, RedisTelemetry};
 use planner_runtime::{
     Driver, Fault, Flow, JournalError, JournalFolder, Observer, Ports, SnapshotFile, StoredSnapshot,
 };
 use tokio::sync::{mpsc, watch};
 
-use crate::parts;
 use crate::pause::{HELP, LOOK, Pause};
 use crate::program::{Context, Failure};
+use crate::{advisor, parts};
 
 /// How often the memory is written when nothing binds.
 const SAVE: Duration = Duration::from_secs(10);
@@ -70,8 +70,9 @@ async fn run(context: Context) -> Result<(), Failure> {
     tokio::spawn(command(operate, lease.clone(), pause));
     let (told, telling) = mpsc::channel(TOLD_MAX);
     tokio::spawn(tell(Arc::clone(&executor), telling));
-    let ports =
-        Ports { telemetry: Box::new(RedisTelemetry::new(&bus, timeline)), executor, advisor: None };
+    let advisor = advisor::advisor(settings)?.map(|advisor| Arc::new(advisor) as Arc<dyn Advisor>);
+    let telemetry = Box::new(RedisTelemetry::new(&bus, timeline));
+    let ports = Ports { telemetry, executor, advisor };
     let service = bus.service().clone();
     let mut scribe = Scribe { journal, service, told, broken: None };
     tracing::info!(service = %bus.service(), is_resumed, "deciding");

@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use planner_examples_stack::demo::servers::{Process, free_address};
@@ -11,8 +14,10 @@ use planner_redis::{Bus, Channel, Mode};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use support::{Rig, SOON, demo, eventually, next, subscribed};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::process::Command;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// An alert of the proof of concept's monitor, field by field.
 fn old_alert(p95_ms: f64, replicas: u32) -> String {
@@ -288,4 +293,76 @@ async fn a_redis_that_was_killed_is_found_again_and_every_program_goes_on() {
         () = ordered => {}
     }
     assert!(planner.id().is_some());
+}
+
+/// A model on loopback, of the dialect that most speak: it answers, and then it hangs.
+async fn model(answers: usize) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let number = count.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let _request = stream.read(&mut [0; 16_384]).await;
+                if number >= answers {
+                    sleep(Duration::from_secs(60)).await;
+                }
+                let text = json!({"action": "scale_up", "reason": "it gets slower"}).to_string();
+                let body = json!({"choices": [{"message": {"content": text},
+                    "finish_reason": "stop"}], "model": "m-1", "usage": {"total_tokens": 7}});
+                let body = body.to_string();
+                let length = body.len();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+                let _gone = stream.write_all(format!("{head}{body}").as_bytes()).await;
+            });
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn an_advisor_is_asked_and_told_and_one_that_hangs_delays_no_decision() {
+    const KEY: &str = "CANARY-llm-4417";
+    let mut rig = Rig::start().await;
+    hasten(&mut rig);
+    let (address, asked) = model(1).await;
+    for (name, value) in [
+        ("llm_url", format!("\"http://{address}/v1\"")),
+        ("llm_model", String::from("\"m-1\"")),
+        ("llm_api_key", format!("\"{KEY}\"")),
+        ("llm_rpm", String::from("60")),
+        ("llm_heartbeat_sec", String::from("1")),
+    ] {
+        rig.set(name, value);
+    }
+    let bus = rig.bus(Mode::Streams).await;
+    let mut actions = subscribed(&bus, Channel::Actions).await;
+    let _planner = rig.run("planner", &[]);
+    eventually("it leads", || rig.log("planner").contains("Act").then_some(())).await;
+    let feed = {
+        let bus = bus.clone();
+        tokio::spawn(async move {
+            for window in 0_u32.. {
+                // Slower and slower, and never a breach: that is what there is a question about.
+                let p95_ms = 50.0 + f64::from(window % 3) + f64::from(window.min(200)) * 0.8;
+                bus.publish(Channel::Alerts, &old_alert(p95_ms, 2)).await.expect("published");
+                sleep(Duration::from_millis(150)).await;
+            }
+        })
+    };
+    eventually("it is advised", || rig.log("planner").contains("advised").then_some(())).await;
+    eventually("it is asked again", || (asked.load(Ordering::SeqCst) > 1).then_some(())).await;
+    // While the model hangs, decisions go on.
+    let began = Instant::now();
+    for _ in 0..20 {
+        next(&mut actions, |action| action["decision"].is_object().then_some(())).await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?} for 20", began.elapsed());
+    feed.abort();
+    let told = rig.log("planner");
+    assert!(told.contains("m-1") && !told.contains(KEY), "{told}");
 }

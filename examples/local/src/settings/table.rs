@@ -191,8 +191,16 @@ pub const TABLE: &[Setting] = &[
     row("NGINX_STATUS", "127.0.0.1:8099", Text, "", "Where nginx tells what it serves: loopback"),
     row("NGINX_LOG", "", Text, "", "Where it reports every request, for a monitor of real traffic"),
     row("LISTEN", "127.0.0.1:8090", Text, "", "Address of the dashboard"),
-    row("LLM_URL", "", Text, "", "The advisor; without it there is none"),
-    row("LLM_API_KEY", "", Secret, "", "Its key"),
+    row("LLM_URL", "", Text, "", "The advisor; without it or LLM_PROVIDER there is none"),
+    row("LLM_PROVIDER", "", Text, "", "gemini, openai, anthropic or ollama; LLM_URL may tell"),
+    row("LLM_MODEL", "", Text, "", "The model; LLM_URL may name one"),
+    row("LLM_MODE", "advise", Text, "", "advise, or off: nobody is asked"),
+    row("LLM_API_KEY", "", Secret, "", "The advisor's key"),
+    row("LLM_MAX_OUTPUT_TOKENS", "512", Count, "", "Most tokens of an answer, thoughts included"),
+    row("LLM_THINKING", "", Text, "", "How much a Gemini model may think: minimal, low, ..."),
+    row("LLM_DYNAMIC_THRESHOLDS", "yes", Text, "", "no: thresholds are not asked for"),
+    row("LLM_PRIVATE", "no", Text, "", "yes: LLM_URL may be in a private network, without TLS"),
+    row("LLM_EXTRA_BODY", "", Text, "", "A JSON object, added to every request to the advisor"),
     row("LLM_RPM", "2", Number, "advice.period", "Calls a minute at most; below one works too"),
     row("LLM_TIMEOUT_SEC", "2.5", Seconds, "advice.timeout", "An answer is due after this long"),
     row(
@@ -249,7 +257,8 @@ impl Setting {
 
     /// Whether it means something only where there is an advisor.
     pub(super) fn needs_advisor(&self) -> bool {
-        (self.name.starts_with("LLM_") && self.name != "LLM_URL") || self.name == "SEED"
+        let names_one = ["LLM_URL", "LLM_PROVIDER", "LLM_MODE"].contains(&self.name);
+        (self.name.starts_with("LLM_") && !names_one) || self.name == "SEED"
     }
 
     /// The engine without which it means nothing.
