@@ -10,8 +10,8 @@
 //! [`watcher`] writes nginx's file, only the [`planner`] that holds the lease gives orders. Each
 //! may be killed at any time: traffic goes on, and whoever comes back goes on from what it finds.
 //!
-//! [`subscriber`] prints results, [`dashboard`] shows them, [`advisor_check`] asks the advisor once,
-//! and [`demo`] starts all of it on loopback.
+//! [`subscriber`] prints results, [`dashboard`] shows them, [`advisor_check`] asks the advisor
+//! once, and [`demo`] starts all of it on loopback.
 
 #![allow(
     clippy::exhaustive_enums,
