@@ -107,6 +107,27 @@ const fn is_format_character(letter: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
+/// What a call to an advisor was, for the record; no decision depends on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[expect(clippy::exhaustive_structs, reason = "a row of the journal, filled by every adapter")]
+pub struct Receipt {
+    /// Who was asked, in the adapter's word.
+    pub provider: String,
+    /// The model that answered, as it calls itself.
+    pub model: Option<String>,
+    /// SHA-256 of what was sent, as hexadecimal digits: another prompt has another one.
+    pub request_sha256: String,
+    /// What it wrote: untrusted text, as it came.
+    pub reply: Option<String>,
+    /// What was made of that, in one word.
+    pub verdict: String,
+    /// Tokens that it cost, where that is told.
+    pub tokens: Option<u64>,
+    /// How long it took, milliseconds.
+    pub took_ms: u64,
+}
+
 /// Why there is no usable advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -27,7 +27,7 @@ pub mod telemetry;
 mod testing;
 pub mod time;
 
-pub use advice::{Advice, AdvisedAction, AdvisorFault, Verdict};
+pub use advice::{Advice, AdvisedAction, AdvisorFault, Receipt, Verdict};
 pub use baseline::{
     Baseline, Estimate, FixedReference, Lesson, Level, LevelChange, Quarantine, QuarantinedBaseline,
 };

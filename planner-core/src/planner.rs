@@ -223,6 +223,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         match event {
             Event::Observe(window) => self.observe(now, window),
             Event::Advise(id, answer) => self.advise(now, id, answer),
+            Event::Attest(..) => Step::Idle(Idle::Note),
             Event::Wake => self.wake(now),
             Event::Settle(id, outcome) => {
                 let known = self.kernel.settle(&self.policy, id, outcome);

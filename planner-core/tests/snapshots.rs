@@ -1,8 +1,8 @@
 //! Snapshots over time and space: older formats are read, what cannot be a memory is refused.
 
 use planner_core::{
-    Config, Event, Heuristic, HeuristicState, Latencies, Latency, Planner, Poc, RestoreError,
-    Snapshot, Step, Timestamp, Window,
+    Config, Event, Heuristic, HeuristicState, Idle, Latencies, Latency, Planner, Poc, Receipt,
+    RestoreError, Snapshot, Step, Timestamp, Window,
 };
 use serde_json::{Value, json};
 
@@ -46,6 +46,29 @@ fn a_snapshot_of_format_1_goes_on_where_it_was() {
     // The last scale-out was at second 177; 10 replicas were proposed then.
     assert_eq!(decision.to_string(), "#59 hold 10: calm");
     assert_eq!(decision.derivation.effect.map(|effect| effect.attempts), Some(1));
+}
+
+#[test]
+fn a_receipt_leaves_the_memory_as_it_is() {
+    let (config, snapshot) = stored();
+    let snapshot = read(snapshot).expect("format 1");
+    let mut planner = Planner::restore(config, Heuristic, snapshot).expect("restorable");
+    let window = next_window(41.0);
+    let at = window.end();
+    let _decision = planner.step(at, Event::Observe(window));
+    let before = planner.snapshot();
+    let receipt = Receipt {
+        provider: String::from("test"),
+        model: None,
+        request_sha256: "0".repeat(64),
+        reply: Some(String::from("scale everything down")),
+        verdict: String::from("not_json"),
+        tokens: None,
+        took_ms: 40,
+    };
+    let id = serde_json::from_value(json!(1)).expect("a number");
+    assert_eq!(planner.step(at, Event::Attest(id, receipt)), Step::Idle(Idle::Note));
+    assert_eq!(planner.snapshot(), before);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
-use planner_core::{Advice, AdvisorFault, Consultation, Thresholds};
+use planner_core::{Advice, AdvisorFault, Consultation, Receipt, Thresholds};
 use planner_ports::Advisor;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
@@ -17,7 +17,8 @@ use crate::endpoint::Endpoint;
 use crate::prompt::{allowed, asked, system, user};
 use crate::reset::until_reset;
 use crate::{
-    Answer, Class, Heard, LlmError, Nothing, Provider, Question, RawReply, Rung, read, sort,
+    Answer, Class, Heard, LlmError, Nothing, Provider, Question, RawReply, Rung, TEXT_BYTES_MAX,
+    read, sort,
 };
 
 /// Longest body that is read.
@@ -95,7 +96,7 @@ impl LlmSettings {
 #[non_exhaustive]
 pub struct Call {
     /// SHA-256 of the request's body, as hexadecimal digits.
-    pub request_hash: String,
+    pub request_sha256: String,
     /// The model that answered, as it calls itself.
     pub model: Option<String>,
     /// The HTTP status; `None` when none came.
@@ -108,6 +109,43 @@ pub struct Call {
     pub took: Duration,
     /// What was made of it.
     pub outcome: Result<Answer, CallFault>,
+}
+
+impl Call {
+    /// As the planner takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`AdvisorFault`] where there is no advice.
+    pub fn advice(&self, consultation: &Consultation) -> Result<Advice, AdvisorFault> {
+        match &self.outcome {
+            Ok(answer) => Ok(answer.advice(consultation.brief.thresholds)),
+            Err(fault) => Err(fault.fault()),
+        }
+    }
+
+    /// As the journal has it.
+    pub fn receipt(&self, provider: Provider) -> Receipt {
+        let verdict = match &self.outcome {
+            Ok(_) => String::from("accepted"),
+            Err(fault) => fault.code.clone(),
+        };
+        Receipt {
+            provider: provider.to_string(),
+            model: self.model.clone(),
+            request_sha256: self.request_sha256.clone(),
+            reply: self.text.as_deref().map(cut),
+            verdict,
+            tokens: self.tokens,
+            took_ms: u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// As much of a text as is ever read.
+fn cut(text: &str) -> String {
+    let end = text.floor_char_boundary(TEXT_BYTES_MAX);
+    text.get(..end).unwrap_or_default().to_owned()
 }
 
 /// Why a call gave no advice.
@@ -205,7 +243,7 @@ impl LlmAdvisor {
         let request = settings.provider.request(&question, rung);
         let body = request.body.to_string();
         let mut call = Call {
-            request_hash: hex(&Sha256::digest(body.as_bytes())),
+            request_sha256: hex(&Sha256::digest(body.as_bytes())),
             model: None,
             status: None,
             text: None,
@@ -271,10 +309,16 @@ impl LlmAdvisor {
 #[async_trait]
 impl Advisor for LlmAdvisor {
     async fn advise(&self, consultation: &Consultation) -> Result<Advice, AdvisorFault> {
-        match self.ask(consultation).await.outcome {
-            Ok(answer) => Ok(answer.advice(consultation.brief.thresholds)),
-            Err(fault) => Err(fault.fault()),
-        }
+        self.consult(consultation).await.0
+    }
+
+    async fn consult(
+        &self,
+        consultation: &Consultation,
+    ) -> (Result<Advice, AdvisorFault>, Option<Receipt>) {
+        let call = self.ask(consultation).await;
+        let receipt = call.receipt(self.settings.provider);
+        (call.advice(consultation), Some(receipt))
     }
 }
 

@@ -161,7 +161,7 @@ async fn every_provider_is_asked_in_its_dialect_and_its_answer_is_taken() {
         let answer = call.outcome.as_ref().expect("an answer");
         assert_eq!((answer.action, call.tokens), (AdvisedAction::ScaleUp, Some(9)), "{provider}");
         assert_eq!(call.model.as_deref(), Some("m-2"));
-        assert_eq!(call.request_hash.len(), 64);
+        assert_eq!(call.request_sha256.len(), 64);
         let advice = advisor.advise(&consultation).await.expect("advice");
         assert_eq!(advice.reason, "rising");
         let asked = server.asked().remove(0);

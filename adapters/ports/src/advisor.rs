@@ -1,7 +1,7 @@
 //! A second opinion.
 
 use async_trait::async_trait;
-use planner_core::{Advice, AdvisorFault, Consultation};
+use planner_core::{Advice, AdvisorFault, Consultation, Receipt};
 
 /// Gives advice on a consultation.
 ///
@@ -14,4 +14,12 @@ pub trait Advisor: Send + Sync {
     /// Answers the question, or says why there is no answer. The future is dropped at the
     /// consultation's deadline.
     async fn advise(&self, consultation: &Consultation) -> Result<Advice, AdvisorFault>;
+
+    /// The same with a receipt for the journal; without one by default.
+    async fn consult(
+        &self,
+        consultation: &Consultation,
+    ) -> (Result<Advice, AdvisorFault>, Option<Receipt>) {
+        (self.advise(consultation).await, None)
+    }
 }

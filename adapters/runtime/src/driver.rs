@@ -6,8 +6,8 @@ use std::time::Duration;
 use planner_core::journal::Record;
 use planner_core::{
     Advice, AdviceGate, AdvisorFault, Baseline, Consultation, ConsultationId, Decision, DecisionId,
-    Event, Gateway, Heuristic, Operation, Outcome, Planner, Policy, QuarantinedBaseline, Step,
-    Timestamp, Window,
+    Event, Gateway, Heuristic, Operation, Outcome, Planner, Policy, QuarantinedBaseline, Receipt,
+    Step, Timestamp, Window,
 };
 use planner_ports::{Advisor, Executor, ExecutorError, TelemetryError, TelemetrySource, Timeline};
 use serde::Serialize;
@@ -88,6 +88,7 @@ pub struct Driver<P: Policy, B, G> {
 /// What the tasks around the loop report.
 enum Report {
     Answer(ConsultationId, Result<Advice, AdvisorFault>),
+    Receipt(ConsultationId, Receipt),
     Execution(DecisionId, Result<(), ExecutorError>),
     Saved(SnapshotFileError),
     Telemetry(Result<Window, TelemetryError>),
@@ -241,6 +242,7 @@ where
                 None
             }
             Report::Answer(id, answer) => Some(Event::Advise(id, answer)),
+            Report::Receipt(id, receipt) => Some(Event::Attest(id, receipt)),
             Report::Execution(id, Ok(())) => Some(Event::Settle(id, Outcome::Apply)),
             Report::Execution(id, Err(error)) => {
                 observer.on_fault(&Fault::Execution(id, error));
@@ -374,9 +376,14 @@ fn spawn_advisor(
     let left = consultation.deadline.saturating_since(now);
     let task = tokio::spawn(async move {
         let answer = match advisor {
-            Some(advisor) => tokio::time::timeout(left, advisor.advise(&consultation))
-                .await
-                .unwrap_or(Err(AdvisorFault::Timeout)),
+            Some(advisor) => {
+                let answer = tokio::time::timeout(left, advisor.consult(&consultation)).await;
+                let (answer, receipt) = answer.unwrap_or((Err(AdvisorFault::Timeout), None));
+                if let Some(receipt) = receipt {
+                    let _ = reports.send(Report::Receipt(consultation.id, receipt)).await;
+                }
+                answer
+            }
             None => Err(AdvisorFault::Unreachable),
         };
         // The loop may be gone; then nobody waits for the answer.

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use planner_core::journal::Record;
 use planner_core::{
     Advice, AdviceConfig, AdvisedAction, AdvisorFault, Config, Constraint, Consultation, Event,
-    Heuristic, Idle, Latencies, Latency, Mode, Operation, Outcome, Planner, ReplicaBounds,
+    Heuristic, Idle, Latencies, Latency, Mode, Operation, Outcome, Planner, Receipt, ReplicaBounds,
     ServiceId, Step, Timestamp, Verdict, Window,
 };
 use planner_ports::{
@@ -229,6 +229,50 @@ async fn advice_reaches_the_decision() {
     let executor = Arc::new(obedient());
     let telemetry = Script::new(timeline, [40.0; 10]);
     let keep = run(true, telemetry, executor, Some(Arc::new(Keeps)), timeline).await;
+    let reason = String::from("keep it");
+    assert_eq!(keep.verdicts().first(), Some(&Verdict::Taken { taken: 2, reason }));
+}
+
+/// An advisor that says what its call was.
+struct Accounts;
+
+#[async_trait]
+impl Advisor for Accounts {
+    async fn advise(&self, _: &Consultation) -> Result<Advice, AdvisorFault> {
+        Ok(Advice::new(AdvisedAction::Noop, "keep it"))
+    }
+
+    async fn consult(
+        &self,
+        consultation: &Consultation,
+    ) -> (Result<Advice, AdvisorFault>, Option<Receipt>) {
+        let receipt = Receipt {
+            provider: String::from("test"),
+            model: Some(String::from("m-1")),
+            request_sha256: "0".repeat(64),
+            reply: Some(String::from("\u{1b}[31m{\"action\":\"noop\"}")),
+            verdict: String::from("accepted"),
+            tokens: Some(7),
+            took_ms: 12,
+        };
+        (self.advise(consultation).await, Some(receipt))
+    }
+}
+
+#[tokio::test]
+async fn the_receipt_of_a_call_is_on_record_and_replays_to_nothing() {
+    let timeline = Timeline::begin();
+    let telemetry = Script::new(timeline, [40.0; 10]);
+    let advisor = Some(Arc::new(Accounts) as Arc<dyn Advisor>);
+    let keep = run(true, telemetry, Arc::new(obedient()), advisor, timeline).await;
+    let attested: Vec<&Record> =
+        keep.records.iter().filter(|it| matches!(it.event, Event::Attest(..))).collect();
+    assert!(!attested.is_empty(), "no receipt");
+    for record in attested {
+        assert_eq!(record.step, Step::Idle(Idle::Note));
+        let text = serde_json::to_string(record).expect("text");
+        assert_eq!(serde_json::from_str::<Record>(&text).expect("a record"), *record);
+    }
     let reason = String::from("keep it");
     assert_eq!(keep.verdicts().first(), Some(&Verdict::Taken { taken: 2, reason }));
 }

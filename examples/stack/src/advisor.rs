@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use planner_core::{Advice, AdvisorFault, Consultation};
+use planner_core::{Advice, AdvisorFault, Consultation, Receipt};
 use planner_examples_local::settings::Settings;
 use planner_llm::{ApiKey, Call, LlmAdvisor, LlmSettings, Location, Provider, is_retired};
 use planner_ports::Advisor;
@@ -54,13 +54,15 @@ pub(crate) fn llm_settings(settings: &Settings) -> Result<Option<LlmSettings>, F
 pub(crate) fn advisor(settings: &Settings) -> Result<Option<Logged>, Failure> {
     let Some(llm) = llm_settings(settings)? else { return Ok(None) };
     tracing::info!(provider = %llm.provider, model = llm.model, "an advisor is asked");
-    Ok(Some(Logged { advisor: LlmAdvisor::new(llm)?, answering: Mutex::default() }))
+    let provider = llm.provider;
+    Ok(Some(Logged { advisor: LlmAdvisor::new(llm)?, provider, answering: Mutex::default() }))
 }
 
 /// An advisor whose every call is told.
 #[derive(Debug)]
 pub(crate) struct Logged {
     advisor: LlmAdvisor,
+    provider: Provider,
     /// The model that answered last: a provider may change it without a word.
     answering: Mutex<Option<String>>,
 }
@@ -68,7 +70,7 @@ pub(crate) struct Logged {
 impl Logged {
     fn tell(&self, call: &Call) {
         let took_ms = u64::try_from(call.took.as_millis()).unwrap_or(u64::MAX);
-        let (status, tokens, request) = (call.status, call.tokens, &call.request_hash);
+        let (status, tokens, request) = (call.status, call.tokens, &call.request_sha256);
         match &call.outcome {
             Ok(answer) => {
                 let answer = answer.to_json().to_string();
@@ -95,10 +97,15 @@ impl Logged {
 #[async_trait]
 impl Advisor for Logged {
     async fn advise(&self, consultation: &Consultation) -> Result<Advice, AdvisorFault> {
+        self.consult(consultation).await.0
+    }
+
+    async fn consult(
+        &self,
+        consultation: &Consultation,
+    ) -> (Result<Advice, AdvisorFault>, Option<Receipt>) {
         let call = self.advisor.ask(consultation).await;
         self.tell(&call);
-        call.outcome
-            .map(|answer| answer.advice(consultation.brief.thresholds))
-            .map_err(|fault| fault.fault())
+        (call.advice(consultation), Some(call.receipt(self.provider)))
     }
 }

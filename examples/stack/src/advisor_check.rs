@@ -60,7 +60,7 @@ fn report(provider: &str, shown: &str, call: &Call) -> serde_json::Value {
         }),
     };
     json!({
-        "provider": provider, "shown": shown, "request_sha256": call.request_hash,
+        "provider": provider, "shown": shown, "request_sha256": call.request_sha256,
         "status": call.status, "model": call.model, "wrote": call.text, "tokens": call.tokens,
         "took_ms": call.took.as_secs_f64() * 1e3, "verdict": verdict,
     })

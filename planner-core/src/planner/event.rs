@@ -1,7 +1,7 @@
 //! What goes into a planner and what comes out: events, steps, consultations.
 
 use crate::Timestamp;
-use crate::advice::{Advice, AdvisorFault};
+use crate::advice::{Advice, AdvisorFault, Receipt};
 use crate::baseline::Estimate;
 use crate::config::{ReplicaBounds, Thresholds};
 use crate::decision::{Decision, DecisionId};
@@ -17,6 +17,8 @@ use crate::telemetry::Window;
 pub enum Event<S = NoSignal> {
     /// The advisor answered, or did not.
     Advise(ConsultationId, Result<Advice, AdvisorFault>),
+    /// What the call behind a consultation was. It changes nothing, and is there to be read.
+    Attest(ConsultationId, Receipt),
     /// A window of telemetry is complete.
     Observe(Window),
     /// The operator allows something else from now on: mode and holds.
