@@ -9,6 +9,7 @@
 
 use alloc::sync::Arc;
 use core::fmt;
+use core::num::NonZeroU32;
 use core::ops::Add;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
@@ -77,6 +78,9 @@ pub enum CallOutcome {
 pub struct GateState {
     /// The bucket's number: nanoseconds at which it will be full again.
     pub spent: u64,
+    /// The same of the day's bucket.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub spent_day: u64,
     /// No call before this.
     pub closed_until: Timestamp,
     /// Failed calls in a row.
@@ -105,10 +109,11 @@ pub trait AdviceGate: fmt::Debug {
 
     /// Goes on after the clock was set back by `behind`: every remembered time moves with it.
     fn rebase(&mut self, behind: Duration) {
-        let GateState { spent, closed_until, failures, jitter } = self.state();
-        let spent = Timestamp::from_nanos(spent).saturating_sub(behind).as_nanos();
+        let GateState { spent, spent_day, closed_until, failures, jitter } = self.state();
+        let moved = |nanos| Timestamp::from_nanos(nanos).saturating_sub(behind).as_nanos();
+        let (spent, spent_day) = (moved(spent), moved(spent_day));
         let closed_until = closed_until.saturating_sub(behind);
-        self.restore(GateState { spent, closed_until, failures, jitter });
+        self.restore(GateState { spent, spent_day, closed_until, failures, jitter });
     }
 }
 
@@ -134,7 +139,8 @@ impl AdviceGate for ClosedGate {
 /// The gate in front of a real advisor.
 ///
 /// Budget: one call per period with a burst of one, so that no rolling minute sees more than
-/// `LLM_RPM` calls (a bucket with a burst of n admits up to 2n − 1). Back-off: after a failed call
+/// `LLM_RPM` calls (a bucket with a burst of n admits up to 2n − 1); and where there is a daily one,
+/// no 24 hours see more than that, spread over the day. Back-off: after a failed call
 /// the wait doubles from the shortest to the longest, never shorter than the advisor asked for,
 /// with seeded jitter on top; while the advisor stays down each wait ends in a single probe, which
 /// is what a circuit breaker does. A spent quota and wrong settings hold longer than any back-off.
@@ -152,8 +158,8 @@ impl AdviceGate for ClosedGate {
 /// ```
 #[derive(Debug)]
 pub struct Gateway {
-    limiter: RateLimiter<NotKeyed, Bucket, SteppedClock, NoOpMiddleware<Moment>>,
-    bucket: Bucket,
+    budget: Budget,
+    day: Option<Budget>,
     backoff: (Duration, Duration),
     closed_until: Timestamp,
     failures: u32,
@@ -163,16 +169,9 @@ pub struct Gateway {
 impl Gateway {
     /// A gate with a full bucket. `seed` seeds the jitter.
     pub fn new(config: &AdviceConfig, seed: u64) -> Self {
-        let bucket = Bucket::default();
-        // `Config` has checked it; this keeps the function total for settings that it never saw.
-        let period = config.period.clamp(Duration::from_nanos(1), PERIOD_MAX);
-        let quota = Quota::with_period(period)
-            .unwrap_or_else(|| Quota::per_second(core::num::NonZeroU32::MIN));
-        // The clock shows the origin while the limiter is built: the bucket's number is absolute.
-        let limiter = RateLimiter::new(quota, bucket.clone(), SteppedClock::default());
         Self {
-            limiter,
-            bucket,
+            budget: Budget::new(config.period, NonZeroU32::MIN),
+            day: NonZeroU32::new(config.calls_per_day).map(Budget::of_day),
             backoff: (*config.backoff.start(), *config.backoff.end()),
             closed_until: Timestamp::ORIGIN,
             failures: 0,
@@ -216,14 +215,11 @@ impl AdviceGate for Gateway {
         if now < self.closed_until {
             return Err(Denied::Backoff { until: self.closed_until });
         }
-        self.limiter.clock().show(now);
-        match self.limiter.check() {
-            Ok(()) => Ok(Permit(())),
-            Err(refusal) => {
-                let until = Timestamp::from_nanos(refusal.earliest_possible().0);
-                Err(Denied::Spent { until })
-            }
+        self.budget.take(now)?;
+        if let Some(day) = &self.day {
+            day.take(now)?;
         }
+        Ok(Permit(()))
     }
 
     fn settle(&mut self, now: Timestamp, _: Permit, outcome: CallOutcome) {
@@ -243,7 +239,8 @@ impl AdviceGate for Gateway {
 
     fn state(&self) -> GateState {
         GateState {
-            spent: self.bucket.0.load(Ordering::Relaxed),
+            spent: self.budget.spent(),
+            spent_day: self.day.as_ref().map_or(0, Budget::spent),
             closed_until: self.closed_until,
             failures: self.failures,
             jitter: self.jitter,
@@ -251,12 +248,61 @@ impl AdviceGate for Gateway {
     }
 
     fn restore(&mut self, state: GateState) {
-        // A bucket further ahead than any timestamp would never open again, and could overflow.
-        self.bucket.0.store(state.spent.min(Timestamp::MAX.as_nanos()), Ordering::Relaxed);
-        self.limiter.clock().0.store(0, Ordering::Relaxed);
+        self.budget.restore(state.spent);
+        if let Some(day) = &self.day {
+            day.restore(state.spent_day);
+        }
         self.closed_until = state.closed_until;
         self.failures = state.failures;
         self.jitter = state.jitter;
+    }
+}
+
+/// One bucket: so many calls at once, and one more each period.
+#[derive(Debug)]
+struct Budget {
+    limiter: RateLimiter<NotKeyed, Bucket, SteppedClock, NoOpMiddleware<Moment>>,
+    bucket: Bucket,
+}
+
+impl Budget {
+    fn new(period: Duration, burst: NonZeroU32) -> Self {
+        let bucket = Bucket::default();
+        // `Config` has checked it; this keeps the function total for settings that it never saw.
+        let period = period.clamp(Duration::from_nanos(1), PERIOD_MAX);
+        let quota = Quota::with_period(period)
+            .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
+            .allow_burst(burst);
+        // The clock shows the origin while the limiter is built: the bucket's number is absolute.
+        let limiter = RateLimiter::new(quota, bucket.clone(), SteppedClock::default());
+        Self { limiter, bucket }
+    }
+
+    /// A quarter of a day's calls at once and the others over the day: together never more than
+    /// all of them in 24 hours.
+    fn of_day(calls: NonZeroU32) -> Self {
+        let burst = NonZeroU32::new(calls.get() / 4).unwrap_or(NonZeroU32::MIN);
+        // With the burst's last call the first of these begins its period.
+        let spread = calls.get() - burst.get() + 1;
+        Self::new(PERIOD_MAX / spread, burst)
+    }
+
+    fn take(&self, now: Timestamp) -> Result<(), Denied> {
+        self.limiter.clock().show(now);
+        self.limiter.check().map_err(|refusal| {
+            let until = Timestamp::from_nanos(refusal.earliest_possible().0);
+            Denied::Spent { until }
+        })
+    }
+
+    fn spent(&self) -> u64 {
+        self.bucket.0.load(Ordering::Relaxed)
+    }
+
+    fn restore(&self, spent: u64) {
+        // A bucket further ahead than any timestamp would never open again, and could overflow.
+        self.bucket.0.store(spent.min(Timestamp::MAX.as_nanos()), Ordering::Relaxed);
+        self.limiter.clock().0.store(0, Ordering::Relaxed);
     }
 }
 
@@ -375,6 +421,33 @@ mod tests {
     fn half_a_call_a_minute_admits_one_each_two_minutes() {
         let seconds = admitted(&mut Gateway::new(&per_minute(0.5), 0));
         assert_eq!(seconds, [0, 120, 240, 360, 480]);
+    }
+
+    #[test]
+    fn no_day_sees_more_calls_than_its_budget_through_restarts_too() {
+        for calls_per_day in [1, 2, 3, 18, 20, 250] {
+            let config = AdviceConfig { calls_per_day, ..per_minute(2.0) };
+            let mut gate = Gateway::new(&config, 0);
+            let mut admitted = Vec::new();
+            for second in (0..3 * 86_400).step_by(10) {
+                if second % 7_000 == 0 {
+                    let state = gate.state();
+                    gate = Gateway::new(&config, 0);
+                    gate.restore(state);
+                }
+                if let Ok(permit) = gate.admit(at(second)) {
+                    gate.settle(at(second), permit, CallOutcome::Answered);
+                    admitted.push(second);
+                }
+            }
+            for start in &admitted {
+                let day = admitted.iter().filter(|at| (*start..start + 86_400).contains(at));
+                let calls = u32::try_from(day.count()).expect("few");
+                assert!(calls <= calls_per_day, "{calls} of {calls_per_day} a day");
+            }
+            let all = u32::try_from(admitted.len()).expect("few");
+            assert!(all >= 2 * calls_per_day, "{all} in three days of {calls_per_day} each");
+        }
     }
 
     #[test]

@@ -310,6 +310,7 @@ impl Settings {
         let period = period.ok().filter(|_| per_minute > 0.0);
         Ok(Some(AdviceConfig {
             period: period.ok_or_else(|| self.not("LLM_RPM", "a number above 0"))?,
+            calls_per_day: self.count("LLM_RPD")?,
             timeout: self.span("LLM_TIMEOUT_SEC")?,
             backoff: self.span("LLM_BACKOFF_BASE_SEC")?..=self.span("LLM_BACKOFF_MAX_SEC")?,
             heartbeat: self.span("LLM_HEARTBEAT_SEC")?,

@@ -129,7 +129,7 @@ pub struct Thresholds {
 }
 
 /// How the advisor may be asked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(clippy::exhaustive_structs, reason = "plain settings with a documented default")]
 pub struct AdviceConfig {
@@ -137,6 +137,10 @@ pub struct AdviceConfig {
     /// From 10 ms to one day.
     #[cfg_attr(feature = "serde", serde(with = "nanos"))]
     pub period: Duration,
+    /// Most calls in any 24 hours, whatever clock they are counted by (`LLM_RPD`); 0 for as many as
+    /// `period` allows. A quarter of them may come at once, the others are spread over the day.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub calls_per_day: u32,
     /// The answer must be there this long after the question; from 1 ms to one day.
     #[cfg_attr(feature = "serde", serde(with = "nanos"))]
     pub timeout: Duration,
@@ -151,12 +155,28 @@ pub struct AdviceConfig {
     pub thresholds_ttl: Duration,
 }
 
+impl fmt::Debug for AdviceConfig {
+    /// Every field, the daily budget only where there is one: fingerprints of configurations from
+    /// before there could be one are made of this.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { period, calls_per_day, timeout, backoff, heartbeat, thresholds_ttl } = self;
+        let mut shown = f.debug_struct("AdviceConfig");
+        shown.field("period", period);
+        if *calls_per_day > 0 {
+            shown.field("calls_per_day", calls_per_day);
+        }
+        shown.field("timeout", timeout).field("backoff", backoff);
+        shown.field("heartbeat", heartbeat).field("thresholds_ttl", thresholds_ttl).finish()
+    }
+}
+
 impl Default for AdviceConfig {
     /// Two calls a minute, answered within 2.5 s, backing off from 10 s to 5 minutes, a heartbeat
     /// each 5 minutes, thresholds in force for 5 minutes.
     fn default() -> Self {
         Self {
             period: Duration::from_secs(30),
+            calls_per_day: 0,
             timeout: Duration::from_millis(2_500),
             backoff: Duration::from_secs(10)..=Duration::from_secs(300),
             heartbeat: Duration::from_secs(300),

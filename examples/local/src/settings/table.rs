@@ -202,6 +202,13 @@ pub const TABLE: &[Setting] = &[
     row("LLM_PRIVATE", "no", Text, "", "yes: LLM_URL may be in a private network, without TLS"),
     row("LLM_EXTRA_BODY", "", Text, "", "A JSON object, added to every request to the advisor"),
     row("LLM_RPM", "2", Number, "advice.period", "Calls a minute at most; below one works too"),
+    row(
+        "LLM_RPD",
+        "0",
+        Count,
+        "advice.calls_per_day",
+        "Calls in any 24 hours at most; 0: no limit",
+    ),
     row("LLM_TIMEOUT_SEC", "2.5", Seconds, "advice.timeout", "An answer is due after this long"),
     row(
         "LLM_HEARTBEAT_SEC",
