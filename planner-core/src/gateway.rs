@@ -139,11 +139,11 @@ impl AdviceGate for ClosedGate {
 /// The gate in front of a real advisor.
 ///
 /// Budget: one call per period with a burst of one, so that no rolling minute sees more than
-/// `LLM_RPM` calls (a bucket with a burst of n admits up to 2n − 1); and where there is a daily one,
-/// no 24 hours see more than that, spread over the day. Back-off: after a failed call
-/// the wait doubles from the shortest to the longest, never shorter than the advisor asked for,
-/// with seeded jitter on top; while the advisor stays down each wait ends in a single probe, which
-/// is what a circuit breaker does. A spent quota and wrong settings hold longer than any back-off.
+/// `LLM_RPM` calls (a bucket with a burst of n admits up to 2n − 1); and where there is a daily
+/// one, no 24 hours see more than that, spread over the day. Back-off: after a failed call the wait
+/// doubles from the shortest to the longest, never shorter than the advisor asked for, with seeded
+/// jitter on top; while the advisor stays down each wait ends in a single probe, which is what a
+/// circuit breaker does. A spent quota and wrong settings hold longer than any back-off.
 ///
 /// ```
 /// use core::time::Duration;
