@@ -196,6 +196,13 @@ pub enum Verdict {
         /// The contradicting target.
         replicas: u32,
     },
+    /// Advice is only put on record: the policy decided alone.
+    Shadowed {
+        /// The target that it would have led to.
+        would: u32,
+        /// Its words.
+        reason: String,
+    },
     /// The advice was taken as it was.
     Taken {
         /// The target.
@@ -216,6 +223,9 @@ impl fmt::Display for Verdict {
             Self::Overtaken => f.write_str("not awaited: a breach came first"),
             Self::Rejected { action, replicas } => {
                 write!(f, "rejected: {action:?} to {replicas} contradicts itself")
+            }
+            Self::Shadowed { would, reason } => {
+                write!(f, "not applied, in shadow: would have been {would}: \"{reason}\"")
             }
             Self::Taken { taken, reason } => write!(f, "{taken}: \"{reason}\""),
         }

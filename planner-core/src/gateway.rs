@@ -78,8 +78,8 @@ pub enum CallOutcome {
 pub struct GateState {
     /// The bucket's number: nanoseconds at which it will be full again.
     pub spent: u64,
-    /// The same of the day's bucket.
-    #[cfg_attr(feature = "serde", serde(default))]
+    /// The same of the day's bucket; 0 where there is none, and then it is not written.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_zero"))]
     pub spent_day: u64,
     /// No call before this.
     pub closed_until: Timestamp,
@@ -87,6 +87,12 @@ pub struct GateState {
     pub failures: u32,
     /// State of the jitter's generator.
     pub jitter: u64,
+}
+
+#[cfg(feature = "serde")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Decides whether the advisor may be called.

@@ -363,6 +363,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         self.close(now, CallOutcome::Answered);
         let ttl = self.config.advice().map_or(Duration::ZERO, |advice| advice.thresholds_ttl);
         if let Some(advised) = advice.thresholds
+            && !is_shadow(&self.config)
             && let Some(tightened) = advice::tighten(self.config.thresholds(), advised)
         {
             self.tally.advised = Some((tightened, now.saturating_add(ttl)));
@@ -472,8 +473,14 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
     }
 
     fn conclude_advised(&mut self, now: Timestamp, advice: &Advice) -> Decision {
+        let shadow = is_shadow(&self.config);
         self.conclude_with(now, |proposal, current, in_breach| {
             let (target, verdict) = advice::apply(advice, proposal, current, in_breach);
+            if shadow {
+                let reason = advice.reason.clone();
+                let verdict = Verdict::Shadowed { would: target, reason };
+                return (proposal.preferred, Origin::Policy, Some(verdict));
+            }
             let origin =
                 if target == proposal.preferred { Origin::Policy } else { Origin::Advisor };
             (target, origin, Some(verdict))
@@ -501,10 +508,15 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
     }
 }
 
+/// Whether advice is only put on record.
+fn is_shadow(config: &Config) -> bool {
+    config.advice().is_some_and(|advice| advice.shadow)
+}
+
 /// The thresholds in force.
 fn thresholds(config: &Config, tally: &Tally, now: Timestamp) -> Thresholds {
     let operator = config.thresholds();
-    let advised = tally.advised.filter(|(_, until)| now < *until);
+    let advised = tally.advised.filter(|(_, until)| now < *until && !is_shadow(config));
     // Tightened again: the operator may have tightened his own since.
     advised.and_then(|(advised, _)| advice::tighten(operator, advised)).unwrap_or(operator)
 }

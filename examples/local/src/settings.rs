@@ -299,8 +299,8 @@ impl Settings {
 
     /// How the advisor may be asked; `None` without one.
     fn advice(&self) -> Result<Option<AdviceConfig>, SettingsError> {
-        if !matches!(self.text("LLM_MODE"), Some("advise" | "off")) {
-            return Err(self.not("LLM_MODE", "advise or off"));
+        if !matches!(self.text("LLM_MODE"), Some("advise" | "off" | "shadow")) {
+            return Err(self.not("LLM_MODE", "advise, shadow or off"));
         }
         if !self.has_advisor() {
             return Ok(None);
@@ -315,6 +315,7 @@ impl Settings {
             backoff: self.span("LLM_BACKOFF_BASE_SEC")?..=self.span("LLM_BACKOFF_MAX_SEC")?,
             heartbeat: self.span("LLM_HEARTBEAT_SEC")?,
             thresholds_ttl: self.span("LLM_THRESHOLDS_TTL_SEC")?,
+            shadow: self.text("LLM_MODE") == Some("shadow"),
         }))
     }
 

@@ -153,20 +153,29 @@ pub struct AdviceConfig {
     /// How long advised thresholds stay in force.
     #[cfg_attr(feature = "serde", serde(with = "nanos"))]
     pub thresholds_ttl: Duration,
+    /// Whether advice is only put on record: it is asked for and judged, and decisions are those of
+    /// the policy alone.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub shadow: bool,
 }
 
 impl fmt::Debug for AdviceConfig {
-    /// Every field, the daily budget only where there is one: fingerprints of configurations from
-    /// before there could be one are made of this.
+    /// Every field, daily budget and shadow only where they are set: fingerprints of configurations
+    /// from before they could be are made of this.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { period, calls_per_day, timeout, backoff, heartbeat, thresholds_ttl } = self;
+        let Self { period, calls_per_day, timeout, backoff, heartbeat, thresholds_ttl, shadow } =
+            self;
         let mut shown = f.debug_struct("AdviceConfig");
         shown.field("period", period);
         if *calls_per_day > 0 {
             shown.field("calls_per_day", calls_per_day);
         }
         shown.field("timeout", timeout).field("backoff", backoff);
-        shown.field("heartbeat", heartbeat).field("thresholds_ttl", thresholds_ttl).finish()
+        shown.field("heartbeat", heartbeat).field("thresholds_ttl", thresholds_ttl);
+        if *shadow {
+            shown.field("shadow", shadow);
+        }
+        shown.finish()
     }
 }
 
@@ -181,6 +190,7 @@ impl Default for AdviceConfig {
             backoff: Duration::from_secs(10)..=Duration::from_secs(300),
             heartbeat: Duration::from_secs(300),
             thresholds_ttl: Duration::from_secs(300),
+            shadow: false,
         }
     }
 }

@@ -194,7 +194,7 @@ pub const TABLE: &[Setting] = &[
     row("LLM_URL", "", Text, "", "The advisor; without it or LLM_PROVIDER there is none"),
     row("LLM_PROVIDER", "", Text, "", "gemini, openai, anthropic or ollama; LLM_URL may tell"),
     row("LLM_MODEL", "", Text, "", "The model; LLM_URL may name one"),
-    row("LLM_MODE", "advise", Text, "", "advise, or off: nobody is asked"),
+    row("LLM_MODE", "advise", Text, "", "advise; shadow: on record, never applied; off: not asked"),
     row("LLM_API_KEY", "", Secret, "", "The advisor's key"),
     row("LLM_MAX_OUTPUT_TOKENS", "512", Count, "", "Most tokens of an answer, thoughts included"),
     row("LLM_THINKING", "", Text, "", "How much a Gemini model may think: minimal, low, ..."),
