@@ -24,9 +24,9 @@ ran() {
     return "$code"
 }
 
-# tests PACKAGE TEST [FILTER...]: the tests of a test program, one after the other.
+# tests TEST [FILTER...]: the tests of a test program, one after the other.
 tests() {
-    ran cargo test -q -p "$1" --test "$2" -- --include-ignored --nocapture --test-threads 1 "${@:3}"
+    ran cargo test -q --workspace --test "$1" -- --include-ignored --nocapture --test-threads 1 "${@:2}"
 }
 
 # quick PACKAGE [FILTER...]: tests of a library, which need no server.

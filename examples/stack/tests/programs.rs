@@ -184,7 +184,7 @@ async fn of_two_planners_one_acts_and_the_other_takes_over_with_a_higher_epoch()
     let mut results = subscribed(&bus, Channel::Results).await;
     let _subscriber = rig.run("subscriber", &["--simulate", "--json"]);
     let first = rig.run("planner", &[]);
-    eventually("the first leads", || rig.log("planner").contains("Act").then_some(())).await;
+    rig.has_said("planner", "Act").await;
     let second_state = rig.path("second");
     rig.set("state_dir", format!("{:?}", second_state.display().to_string()));
     let _second = rig.run("planner", &["--json-logs"]);
@@ -243,7 +243,7 @@ async fn while_a_file_a_signal_or_a_key_pauses_the_planner_orders_nothing() {
     let _subscriber = rig.run("subscriber", &["--simulate"]);
     std::fs::write(&pause, "").expect("written");
     let planner = rig.run("planner", &[]);
-    eventually("it is paused", || rig.log("planner").contains("Pause").then_some(())).await;
+    rig.has_said("planner", "Pause").await;
     planner.signal(Signal::USR1);
     overload(&bus, 30).await;
     std::fs::remove_file(&pause).expect("it was there");
@@ -272,7 +272,7 @@ async fn a_redis_that_was_killed_is_found_again_and_every_program_goes_on() {
     let bus = rig.bus(Mode::Streams).await;
     let _subscriber = rig.run("subscriber", &["--simulate"]);
     let planner = rig.run("planner", &[]);
-    eventually("it leads", || rig.log("planner").contains("Act").then_some(())).await;
+    rig.has_said("planner", "Act").await;
     let redis = rig.server.take().expect("a server");
     redis.signal(Signal::KILL);
     redis.end().await;
@@ -342,7 +342,7 @@ async fn an_advisor_is_asked_and_told_and_one_that_hangs_delays_no_decision() {
     let bus = rig.bus(Mode::Streams).await;
     let mut actions = subscribed(&bus, Channel::Actions).await;
     let _planner = rig.run("planner", &[]);
-    eventually("it leads", || rig.log("planner").contains("Act").then_some(())).await;
+    rig.has_said("planner", "Act").await;
     let feed = {
         let bus = bus.clone();
         tokio::spawn(async move {
@@ -354,7 +354,7 @@ async fn an_advisor_is_asked_and_told_and_one_that_hangs_delays_no_decision() {
             }
         })
     };
-    eventually("it is advised", || rig.log("planner").contains("advised").then_some(())).await;
+    rig.has_said("planner", "advised").await;
     eventually("it is asked again", || (asked.load(Ordering::SeqCst) > 1).then_some(())).await;
     // While the model hangs, decisions go on.
     let began = Instant::now();

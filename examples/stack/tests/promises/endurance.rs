@@ -18,8 +18,8 @@ use crate::support_stack::{Stack, Traffic, served};
 const PROGRAMS: [&str; 6] =
     ["dashboard", "executor", "monitor", "planner", "subscriber", "watcher"];
 
-/// Length of a window, of which each leads to a decision.
-const WINDOW_S: f64 = 1.0;
+/// Length of a window, of which each leads to a decision: that of the settings' default.
+const WINDOW_S: f64 = 3.0;
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -195,7 +195,7 @@ async fn p26_nothing_grows_and_the_loop_keeps_its_pace_while_replicas_come_and_g
     assert_eq!(failures.len(), 0, "{:?}", failures.first());
     assert!(gaps.len() as f64 > length.as_secs_f64() / WINDOW_S * 0.9, "decisions are missing");
     // One moment in which the machine was elsewhere makes two.
-    assert!(slipped * 100 <= gaps.len(), "{gaps:?}");
+    assert!(slipped * 50 <= gaps.len(), "{gaps:?}");
     drop((readers, running));
     stack.end().await;
 }

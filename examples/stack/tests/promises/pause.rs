@@ -55,7 +55,7 @@ impl Paused {
         executor.signal(Signal::KILL);
         executor.end().await;
         self.executor = Some(self.stack.rig.run("executor", &[]));
-        eventually("it obeys", || self.log().contains(" obeying ").then_some(())).await;
+        self.stack.rig.has_said("executor", " obeying ").await;
     }
 
     fn log(&self) -> String {

@@ -101,6 +101,15 @@ impl Rig {
         asked.query_async::<redis::Value>(&mut connection).await.expect("done");
     }
 
+    /// Waits until a program has written something.
+    pub(crate) async fn has_said(&self, name: &str, words: &str) {
+        let end = Instant::now() + SOON;
+        while !self.log(name).contains(words) {
+            assert!(Instant::now() < end, "{name} has not said {words:?}: {}", self.log(name));
+            sleep(Duration::from_millis(25)).await;
+        }
+    }
+
     /// What a program has written.
     pub(crate) fn log(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
