@@ -6,7 +6,6 @@ use planner_examples_stack::demo::servers::Process;
 use rustix::process::Signal;
 use tokio::time::sleep;
 
-use crate::support::eventually;
 use crate::support_stack::{Stack, served};
 
 /// How long nothing may move.
