@@ -95,15 +95,16 @@ fn holder() -> String {
 
 /// Says what is allowed: nothing while somebody pauses, acting while the lease is held.
 async fn command(operate: watch::Sender<Operation>, lease: LeaseHold, pause: Pause) {
+    let mut told = None;
     loop {
         let mode = match (pause.is_on(), lease.epoch()) {
             (true, _) => Mode::Pause,
             (false, Some(_)) => Mode::Act,
             (false, None) => Mode::Shadow,
         };
-        let changed = operate
-            .send_if_modified(|operation| std::mem::replace(&mut operation.mode, mode) != mode);
-        if changed {
+        operate.send_if_modified(|operation| std::mem::replace(&mut operation.mode, mode) != mode);
+        // The first one is told too, though it may be what the planner was restored with.
+        if told.replace(mode) != Some(mode) {
             tracing::info!(?mode, epoch = lease.epoch(), paused = pause.by(), "operating");
         }
         tokio::time::sleep(LOOK).await;

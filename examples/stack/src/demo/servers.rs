@@ -1,9 +1,11 @@
 //! Processes of a run: servers and the programs of the stack, each with a log of its own.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use planner_nginx::{NginxRouter, NginxSettings};
@@ -102,6 +104,27 @@ impl Process {
         }
     }
 
+    /// Waits until it has written `words`: what answers at its address may be somebody else.
+    ///
+    /// # Errors
+    ///
+    /// [`DemoError::Server`] when it ends, or does not say so in time.
+    async fn has_said(&mut self, words: &str) -> Result<(), DemoError> {
+        let end = Instant::now() + UP_WITHIN;
+        loop {
+            let said = std::fs::read_to_string(&self.log).unwrap_or_default();
+            if said.contains(words) {
+                return Ok(());
+            }
+            let ended = matches!(self.child.try_wait(), Ok(Some(_)));
+            if ended || Instant::now() > end {
+                let cause = format!("it has not said {words:?}");
+                return Err(DemoError::Server { program: self.name, cause, log: self.log.clone() });
+            }
+            sleep(LOOK).await;
+        }
+    }
+
     /// The file that it writes to.
     pub fn log(&self) -> &Path {
         &self.log
@@ -160,13 +183,22 @@ pub(super) async fn answers(address: SocketAddr) -> bool {
     timeout(UP_WITHIN, connected).await.is_ok()
 }
 
-/// A loopback address that was free a moment ago.
+/// A loopback address that was free a moment ago, and that nobody else in this process was given:
+/// two servers on one port would answer each other's clients.
 ///
 /// # Errors
 ///
 /// [`std::io::Error`] when there is no port to be had.
 pub fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        // A set of ports is whole whoever panicked.
+        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if given.insert(address.port()) {
+            return Ok(address);
+        }
+    }
 }
 
 /// A Redis with its own folder.
@@ -201,6 +233,7 @@ async fn start_redis(
     command.arg(address.port().to_string()).arg("--dir").arg(data).args(more);
     let mut redis = Process::start("redis-server", folder, &mut command)?;
     redis.up(address).await?;
+    redis.has_said("Ready to accept connections").await?;
     Ok(redis)
 }
 

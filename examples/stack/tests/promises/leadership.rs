@@ -127,6 +127,9 @@ fn planners(rig: &mut Rig) -> Vec<Process> {
         ("step_out_period_sec", "1"),
         ("step_in_period_sec", "1"),
         ("startup_allowance_sec", "5"),
+        // Nothing but the lease is to hold an order back, for as long as it takes.
+        ("flap_budget_per_hour", "3600"),
+        ("efficacy_attempts", "1000"),
     ] {
         rig.set(name, value);
     }
