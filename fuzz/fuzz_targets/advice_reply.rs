@@ -40,10 +40,10 @@ fuzz_target!(|input: Input<'_>| {
     let raw = RawReply { status, headers: &headers, body, at };
     let text = match sort(provider, &raw, wait_max) {
         Heard::Text(text) => Some((text.text, text.finish)),
-        Heard::Nothing(nothing) => {
-            assert_ne!(nothing.class, Class::Answer);
-            let is_short = nothing.wait.is_none_or(|wait| wait <= wait_max);
-            assert!(nothing.class != Class::RateLimited || is_short, "{nothing:?}");
+        Heard::Fault(fault) => {
+            assert_ne!(fault.class, Class::Answer);
+            let is_short = fault.wait.is_none_or(|wait| wait <= wait_max);
+            assert!(fault.class != Class::RateLimited || is_short, "{fault:?}");
             None
         }
         _ => None,

@@ -226,13 +226,20 @@ fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
 fn action(fields: &Map<String, Value>) -> Result<AdvisedAction, Refused> {
     match fields.get("action") {
         None => Err(Refused::ActionMissing),
-        Some(Value::String(word)) => match word.as_str() {
-            "noop" => Ok(AdvisedAction::Noop),
-            "scale_down" => Ok(AdvisedAction::ScaleDown),
-            "scale_up" => Ok(AdvisedAction::ScaleUp),
-            _ => Err(Refused::ActionUnknown),
-        },
-        Some(_) => Err(Refused::ActionUnknown),
+        Some(named) => {
+            let all = [AdvisedAction::Noop, AdvisedAction::ScaleDown, AdvisedAction::ScaleUp];
+            let found = all.into_iter().find(|action| named.as_str() == Some(word(*action)));
+            found.ok_or(Refused::ActionUnknown)
+        }
+    }
+}
+
+/// An action in the word of the contract.
+pub(crate) const fn word(action: AdvisedAction) -> &'static str {
+    match action {
+        AdvisedAction::Noop => "noop",
+        AdvisedAction::ScaleDown => "scale_down",
+        AdvisedAction::ScaleUp => "scale_up",
     }
 }
 
@@ -314,12 +321,7 @@ impl Answer {
     /// As records have it: those fields that are there.
     pub fn to_json(&self) -> Value {
         let mut fields = Map::new();
-        let word = match self.action {
-            AdvisedAction::Noop => "noop",
-            AdvisedAction::ScaleDown => "scale_down",
-            AdvisedAction::ScaleUp => "scale_up",
-        };
-        fields.insert("action".into(), word.into());
+        fields.insert("action".into(), word(self.action).into());
         if let Some(replicas) = self.replicas {
             fields.insert("target_replicas".into(), replicas.into());
         }

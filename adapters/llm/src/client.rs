@@ -1,12 +1,12 @@
 //! The network: one request, one total deadline, one answer of bounded size.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
-use planner_core::{Advice, AdvisorFault, Consultation, Receipt, Thresholds};
-use planner_ports::Advisor;
+use planner_core::{Consultation, Receipt, Thresholds};
+use planner_ports::{Advised, Advisor};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
@@ -15,9 +15,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::endpoint::Endpoint;
 use crate::prompt::{allowed, asked, system, user};
+use crate::reply::TIMEOUT;
 use crate::reset::until_reset;
 use crate::{
-    Answer, Class, Heard, LlmError, Nothing, Provider, Question, RawReply, Rung, TEXT_BYTES_MAX,
+    Answer, CallFault, Class, Heard, LlmError, Provider, Question, RawReply, Rung, TEXT_BYTES_MAX,
     read, sort,
 };
 
@@ -95,6 +96,8 @@ impl LlmSettings {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Call {
+    /// Who was asked.
+    pub provider: Provider,
     /// SHA-256 of the request's body, as hexadecimal digits.
     pub request_sha256: String,
     /// The model that answered, as it calls itself.
@@ -112,26 +115,23 @@ pub struct Call {
 }
 
 impl Call {
-    /// As the planner takes it.
-    ///
-    /// # Errors
-    ///
-    /// [`AdvisorFault`] where there is no advice.
-    pub fn advice(&self, consultation: &Consultation) -> Result<Advice, AdvisorFault> {
-        match &self.outcome {
+    /// As the planner takes it, with its receipt.
+    pub fn advised(&self, consultation: &Consultation) -> Advised {
+        let outcome = match &self.outcome {
             Ok(answer) => Ok(answer.advice(consultation.brief.thresholds)),
             Err(fault) => Err(fault.fault()),
-        }
+        };
+        Advised { outcome, receipt: Some(self.receipt()) }
     }
 
     /// As the journal has it.
-    pub fn receipt(&self, provider: Provider) -> Receipt {
+    fn receipt(&self) -> Receipt {
         let verdict = match &self.outcome {
             Ok(_) => String::from("accepted"),
             Err(fault) => fault.code.clone(),
         };
         Receipt {
-            provider: provider.to_string(),
+            provider: self.provider.to_string(),
             model: self.model.clone(),
             request_sha256: self.request_sha256.clone(),
             reply: self.text.as_deref().map(cut),
@@ -148,39 +148,6 @@ fn cut(text: &str) -> String {
     text.get(..end).unwrap_or_default().to_owned()
 }
 
-/// Why a call gave no advice.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CallFault {
-    /// What kind of reason.
-    pub class: Class,
-    /// The reason in one word.
-    pub code: String,
-    /// How long nobody should ask, where that is known.
-    pub wait: Option<Duration>,
-}
-
-impl CallFault {
-    fn new(class: Class, code: impl Into<String>) -> Self {
-        Self { class, code: code.into(), wait: None }
-    }
-
-    /// As the planner takes it.
-    pub fn fault(&self) -> AdvisorFault {
-        match self.class {
-            Class::Config => AdvisorFault::Misconfigure,
-            Class::Exhausted => AdvisorFault::Exhaust { retry_after: self.wait },
-            Class::RateLimited => AdvisorFault::Throttle { retry_after: self.wait },
-            Class::Transient if self.code == "timeout" => AdvisorFault::Timeout,
-            Class::Transient if self.wait.is_some() => {
-                AdvisorFault::Throttle { retry_after: self.wait }
-            }
-            Class::Transient => AdvisorFault::Unreachable,
-            Class::Answer | Class::Rejected => AdvisorFault::Garble,
-        }
-    }
-}
-
 /// A model as advisor.
 ///
 /// A call is one request: nothing is tried again here. When to ask again is the planner's gateway's
@@ -193,8 +160,8 @@ pub struct LlmAdvisor {
     system: String,
     /// The rung that is asked on.
     rung: AtomicUsize,
-    /// Rungs up to this one were refused; `usize::MAX` once one has worked.
-    proven: AtomicUsize,
+    /// Whether a rung has worked; then it is kept.
+    is_understood: AtomicBool,
 }
 
 impl fmt::Debug for LlmAdvisor {
@@ -218,8 +185,8 @@ impl LlmAdvisor {
         let endpoint = Endpoint::parse(&settings.url, settings.allow_private)?;
         let client = client(&settings, &endpoint)?;
         let system = system(settings.operator, settings.asks_thresholds);
-        let (rung, proven) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Ok(Self { settings, endpoint, client, system, rung, proven })
+        let (rung, is_understood) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Ok(Self { settings, endpoint, client, system, rung, is_understood })
     }
 
     /// Asks once, and tells everything about it.
@@ -243,6 +210,7 @@ impl LlmAdvisor {
         let request = settings.provider.request(&question, rung);
         let body = request.body.to_string();
         let mut call = Call {
+            provider: settings.provider,
             request_sha256: hex(&Sha256::digest(body.as_bytes())),
             model: None,
             status: None,
@@ -259,7 +227,7 @@ impl LlmAdvisor {
             Ok(response) => self.take(response, consultation, &mut call).await,
             Err(error) => call.outcome = Err(fault_of(&error)),
         }
-        self.climb(at, rungs.len(), &call);
+        self.climb(at, rungs.len(), &mut call);
         call.took = began.elapsed();
         call
     }
@@ -284,41 +252,40 @@ impl LlmAdvisor {
                 (call.model, call.tokens, call.text) = (text.model, text.tokens, Some(text.text));
                 answer.map_err(|refused| CallFault::new(Class::Rejected, refused.to_string()))
             }
-            Heard::Nothing(Nothing { class, wait, code }) => {
-                let reset = || until_reset(self.settings.provider, raw.at);
-                let wait = wait.or_else(|| (class == Class::Exhausted).then(reset));
-                Err(CallFault { class, code, wait })
+            Heard::Fault(mut fault) => {
+                if fault.class == Class::Exhausted {
+                    let reset = || until_reset(self.settings.provider, raw.at);
+                    fault.wait.get_or_insert_with(reset);
+                }
+                Err(fault)
             }
         };
     }
 
-    /// Goes to the next rung where this one was not understood, and stays where one worked.
-    fn climb(&self, at: usize, rungs: usize, call: &Call) {
+    /// Goes to the next rung where this one was not understood, and stays where one worked. While
+    /// there is another rung the settings are not to blame, and it is asked on after a moment.
+    fn climb(&self, at: usize, rungs: usize, call: &mut Call) {
         if call.text.is_some() {
-            self.proven.store(usize::MAX, Ordering::Relaxed);
+            self.is_understood.store(true, Ordering::Relaxed);
             return;
         }
+        let Err(fault) = &mut call.outcome else { return };
         let is_dialect = matches!(call.status, Some(400 | 422 | 500 | 501));
-        let is_key = matches!(&call.outcome, Err(fault) if fault.code.contains("KEY"));
-        if is_dialect && !is_key && self.proven.load(Ordering::Relaxed) != usize::MAX {
-            self.rung.store((at + 1) % rungs, Ordering::Relaxed);
+        let is_key = fault.code.contains("KEY");
+        if !is_dialect || is_key || self.is_understood.load(Ordering::Relaxed) {
+            return;
+        }
+        self.rung.store((at + 1) % rungs, Ordering::Relaxed);
+        if at + 1 < rungs {
+            fault.class = Class::Transient;
         }
     }
 }
 
 #[async_trait]
 impl Advisor for LlmAdvisor {
-    async fn advise(&self, consultation: &Consultation) -> Result<Advice, AdvisorFault> {
-        self.consult(consultation).await.0
-    }
-
-    async fn consult(
-        &self,
-        consultation: &Consultation,
-    ) -> (Result<Advice, AdvisorFault>, Option<Receipt>) {
-        let call = self.ask(consultation).await;
-        let receipt = call.receipt(self.settings.provider);
-        (call.advice(consultation), Some(receipt))
+    async fn advise(&self, consultation: &Consultation) -> Advised {
+        self.ask(consultation).await.advised(consultation)
     }
 }
 
@@ -385,7 +352,7 @@ async fn read_body(mut response: Response) -> Result<Vec<u8>, CallFault> {
 
 /// A failure on the way; its text, which may quote the address, is dropped.
 fn fault_of(error: &reqwest::Error) -> CallFault {
-    let code = if error.is_timeout() { "timeout" } else { "unreachable" };
+    let code = if error.is_timeout() { TIMEOUT } else { "unreachable" };
     CallFault::new(Class::Transient, code)
 }
 

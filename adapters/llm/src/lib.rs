@@ -14,12 +14,14 @@ mod provider;
 mod reply;
 #[cfg(feature = "client")]
 mod reset;
+mod sample;
 
 pub use answer::{AdvisedThresholds, Answer, Asked, Note, Refused, TEXT_BYTES_MAX, read};
 #[cfg(feature = "client")]
-pub use client::{ApiKey, Call, CallFault, LlmAdvisor, LlmSettings};
+pub use client::{ApiKey, Call, LlmAdvisor, LlmSettings};
 pub use error::LlmError;
 pub use locate::{Location, is_retired};
-pub use prompt::{CONTRACT, Question, allowed, asked, system, user};
+pub use prompt::{Question, allowed, asked, system, user};
 pub use provider::{Provider, Request, Rung};
-pub use reply::{Class, Heard, Nothing, RawReply, Text, sort};
+pub use reply::{CallFault, Class, Heard, RawReply, Text, sort};
+pub use sample::sample;

@@ -1,15 +1,13 @@
 //! What a model is told: numbers and words of ours, and nothing that anybody else wrote.
 //!
 //! No name, no label and no earlier reason is in a prompt: what is not there cannot give orders.
-//! The system text is fixed but for the configured thresholds, and has a version.
+//! The system text is fixed but for the configured thresholds.
 
 use planner_core::{AdvisedAction, Consultation, Thresholds};
 use serde_json::{Map, Value, json};
 
 use crate::Asked;
-
-/// Version of the contract between prompt and answer; a changed prompt is another version.
-pub const CONTRACT: u32 = 1;
+use crate::answer::word;
 
 /// A question in no dialect yet.
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +124,7 @@ pub fn asked(consultation: &Consultation, operator: Thresholds) -> Asked {
     let up = brief.ceiling.saturating_sub(brief.current);
     let down = brief.current.saturating_sub(brief.floor);
     Asked {
+        // No name is in a prompt; the proof of concept's own is what a model may have learned.
         service: String::from("app"),
         current: brief.current,
         bounds: brief.bounds,
@@ -178,15 +177,6 @@ impl<'a> Question<'a> {
     }
 }
 
-/// An action in the word of the contract.
-pub(crate) const fn word(action: AdvisedAction) -> &'static str {
-    match action {
-        AdvisedAction::Noop => "noop",
-        AdvisedAction::ScaleDown => "scale_down",
-        AdvisedAction::ScaleUp => "scale_up",
-    }
-}
-
 /// Three digits that count.
 fn rounded(value: f64) -> f64 {
     format!("{value:.2e}").parse().unwrap_or(value)
@@ -194,29 +184,16 @@ fn rounded(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use planner_core::{
-        AdviceConfig, Config, Event, Heuristic, Planner, ReplicaBounds, Step, Timestamp, Window,
-    };
-    use std::time::Duration;
+    use planner_core::{AdviceConfig, Config, ReplicaBounds};
 
     use super::*;
-    use crate::{Provider, Rung};
+    use crate::{Provider, Rung, sample};
 
-    /// A consultation as a planner makes it, with latency rising from 20 ms.
+    /// A consultation as a planner makes it.
     fn consultation() -> Consultation {
         let bounds = ReplicaBounds::new(2, 10).expect("bounds");
         let config = Config::builder(bounds).advice(AdviceConfig::default()).build();
-        let mut planner = Planner::new(config.expect("settings"), Heuristic);
-        let at = |second| Timestamp::from_origin(Duration::from_secs(second));
-        for second in 1..600_u64 {
-            let latency = 20.0 + (second % 7) as f64 + second.saturating_sub(100) as f64 * 0.4;
-            let window = Window::probes(at(second - 1), at(second), &[latency; 40], 0, 3);
-            let event = Event::Observe(window.expect("valid"));
-            if let Step::Consult(consultation) = planner.step(at(second), event) {
-                return consultation;
-            }
-        }
-        panic!("nothing to ask");
+        sample(config.expect("settings")).expect("a question")
     }
 
     #[test]

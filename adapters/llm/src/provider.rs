@@ -8,7 +8,7 @@ mod openai;
 use std::fmt;
 use std::str::FromStr;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::reply::Text;
 use crate::{LlmError, Question};
@@ -145,6 +145,18 @@ fn merge(body: &mut Value, extra: &Map<String, Value>) {
             }
         }
     }
+}
+
+/// The turns of a question as most dialects have them.
+fn messages(question: &Question<'_>) -> Vec<Value> {
+    let turn = |(is_model, text): (bool, &str)| json!({"role": if is_model { "assistant" } else { "user" }, "content": text});
+    question.turns().map(turn).collect()
+}
+
+/// The same after the system text, where that is a turn of its own.
+fn messages_with_system(question: &Question<'_>) -> Vec<Value> {
+    let system = json!({"role": "system", "content": question.system});
+    [vec![system], messages(question)].concat()
 }
 
 /// A text at a place of a body.

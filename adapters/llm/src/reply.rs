@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use planner_core::AdvisorFault;
 use serde_json::Value;
 
 use crate::Provider;
@@ -54,7 +55,7 @@ pub enum Heard {
     /// A model's text.
     Text(Text),
     /// None, and why.
-    Nothing(Nothing),
+    Fault(CallFault),
 }
 
 /// A model's text.
@@ -71,17 +72,42 @@ pub struct Text {
     pub tokens: Option<u64>,
 }
 
-/// Why there is no text.
+/// Why a call gave no advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Nothing {
+pub struct CallFault {
     /// What kind of reason.
     pub class: Class,
-    /// How long the provider asks to be left alone, where it says so.
-    pub wait: Option<Duration>,
     /// The reason in one word, the provider's where it has one.
     pub code: String,
+    /// How long nobody should ask, where that is known.
+    pub wait: Option<Duration>,
 }
+
+impl CallFault {
+    /// A fault that says nothing of a wait.
+    pub(crate) fn new(class: Class, code: impl Into<String>) -> Self {
+        Self { class, code: code.into(), wait: None }
+    }
+
+    /// As the planner takes it.
+    pub fn fault(&self) -> AdvisorFault {
+        match self.class {
+            Class::Config => AdvisorFault::Misconfigure,
+            Class::Exhausted => AdvisorFault::Exhaust { retry_after: self.wait },
+            Class::RateLimited => AdvisorFault::Throttle { retry_after: self.wait },
+            Class::Transient if self.code == TIMEOUT => AdvisorFault::Timeout,
+            Class::Transient if self.wait.is_some() => {
+                AdvisorFault::Throttle { retry_after: self.wait }
+            }
+            Class::Transient => AdvisorFault::Unreachable,
+            Class::Answer | Class::Rejected => AdvisorFault::Garble,
+        }
+    }
+}
+
+/// The code of an answer that did not come in time.
+pub(crate) const TIMEOUT: &str = "timeout";
 
 /// Sorts a reply. `wait_max` is the longest wait that is still one: what asks for more is
 /// [`Class::Exhausted`].
@@ -90,7 +116,7 @@ pub fn sort(provider: Provider, reply: &RawReply<'_>, wait_max: Duration) -> Hea
     if (200..300).contains(&reply.status) {
         return match provider.text(&body) {
             Ok(text) => Heard::Text(text),
-            Err(code) => Heard::Nothing(Nothing { class: Class::Rejected, wait: None, code }),
+            Err(code) => Heard::Fault(CallFault::new(Class::Rejected, code)),
         };
     }
     let hint = wait(reply.headers, &body, reply.at);
@@ -101,7 +127,7 @@ pub fn sort(provider: Provider, reply: &RawReply<'_>, wait_max: Duration) -> Hea
         408 | 425 | 499 | 500.. => (Class::Transient, hint),
         _ => (Class::Config, None),
     };
-    Heard::Nothing(Nothing { class, wait, code })
+    Heard::Fault(CallFault { class, code, wait })
 }
 
 /// Which quota is spent decides; how long to wait comes after: a day's quota may come with a wait
@@ -154,10 +180,13 @@ fn is_about_money(body: &Value) -> bool {
     })
 }
 
-/// The provider's word for an error: a code that is a word, a status or a type.
+/// The provider's word for an error: a detail's reason, a code that is a word, a status or a type.
 fn code_of(body: &Value) -> Option<String> {
     let error = error_of(body);
+    let mut details = error.get("details").and_then(Value::as_array).into_iter().flatten();
+    let reason = details.find_map(|detail| detail.get("reason"));
     let places = [
+        reason,
         error.pointer("/details/error_code"),
         error.get("code"),
         error.get("status"),

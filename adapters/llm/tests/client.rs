@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use planner_core::{
-    AdviceConfig, AdvisedAction, AdvisorFault, Config, Consultation, Event, Heuristic, Planner,
-    ReplicaBounds, Step, Thresholds, Timestamp, Window,
+    AdviceConfig, AdvisedAction, AdvisorFault, Config, Consultation, ReplicaBounds, Thresholds,
 };
-use planner_llm::{ApiKey, Class, LlmAdvisor, LlmSettings, Provider};
+use planner_llm::{ApiKey, Class, LlmAdvisor, LlmSettings, Provider, sample};
 use planner_ports::Advisor as _;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,21 +16,11 @@ use tokio::net::{TcpListener, TcpStream};
 const KEY: &str = "CANARY-llm-0123456789";
 const OPERATOR: Thresholds = Thresholds { up_ratio: 8.0, down_ratio: 1.1, up_z: 6.0 };
 
-/// A consultation as a planner makes it, with latency rising from 20 ms.
+/// A consultation as a planner makes it.
 fn consultation() -> Consultation {
     let bounds = ReplicaBounds::new(2, 10).expect("bounds");
     let config = Config::builder(bounds).advice(AdviceConfig::default()).build();
-    let mut planner = Planner::new(config.expect("settings"), Heuristic);
-    let at = |second| Timestamp::from_origin(Duration::from_secs(second));
-    for second in 1..600_u64 {
-        let latency = 20.0 + (second % 7) as f64 + second.saturating_sub(100) as f64 * 0.4;
-        let window = Window::probes(at(second - 1), at(second), &[latency; 40], 0, 3);
-        let event = Event::Observe(window.expect("valid"));
-        if let Step::Consult(consultation) = planner.step(at(second), event) {
-            return consultation;
-        }
-    }
-    panic!("nothing to ask");
+    sample(config.expect("settings")).expect("a question")
 }
 
 /// What a server does with a request.
@@ -162,7 +151,7 @@ async fn every_provider_is_asked_in_its_dialect_and_its_answer_is_taken() {
         assert_eq!((answer.action, call.tokens), (AdvisedAction::ScaleUp, Some(9)), "{provider}");
         assert_eq!(call.model.as_deref(), Some("m-2"));
         assert_eq!(call.request_sha256.len(), 64);
-        let advice = advisor.advise(&consultation).await.expect("advice");
+        let advice = advisor.advise(&consultation).await.outcome.expect("advice");
         assert_eq!(advice.reason, "rising");
         let asked = server.asked().remove(0);
         let (head, body) = asked.split_once("\r\n\r\n").expect("a request");
@@ -212,7 +201,7 @@ async fn a_server_that_hangs_drips_resets_or_lies_costs_the_deadline_and_nothing
     }
     let nobody = settings(provider, "127.0.0.1:1".parse().expect("an address"));
     let advisor = LlmAdvisor::new(nobody).expect("settings");
-    assert_eq!(advisor.advise(&consultation).await, Err(AdvisorFault::Unreachable));
+    assert_eq!(advisor.advise(&consultation).await.outcome, Err(AdvisorFault::Unreachable));
 }
 
 #[tokio::test]
@@ -220,15 +209,16 @@ async fn what_a_reply_means_for_the_next_call_reaches_the_planner() {
     let consultation = consultation();
     let day = json!({"error": {"details": [
         {"violations": [{"quotaId": "GenerateRequestsPerDayPerProject"}]}, {"retryDelay": "22s"}]}});
-    for (status, headers, body, least_s) in [
-        (429, "retry-after: 20\r\n", Value::Null, 20),
-        (429, "", day, 60),
-        (400, "", json!({"error": {"status": "API_KEY_INVALID"}}), 0),
-    ] {
+    let key = include_str!("data/fixtures/gemini_400_key.json");
+    let key: Value = serde_json::from_str(key).expect("a fixture");
+    for (status, headers, body, least_s) in
+        [(429, "retry-after: 20\r\n", Value::Null, 20), (429, "", day, 60), (400, "", key, 0)]
+    {
         let reply = Behaviour::Reply(status, headers, body.to_string());
         let server = Server::start(vec![reply]).await;
         let advisor = LlmAdvisor::new(settings(Provider::Gemini, server.address));
-        let fault = advisor.expect("settings").advise(&consultation).await.expect_err("none");
+        let fault =
+            advisor.expect("settings").advise(&consultation).await.outcome.expect_err("none");
         match (status, least_s, fault) {
             (429, 20, AdvisorFault::Throttle { retry_after: Some(wait) }) => {
                 assert_eq!(wait, Duration::from_secs(20));
@@ -261,7 +251,9 @@ async fn each_dialect_of_a_dialect_is_found_within_three_calls_and_remembered() 
         let server = Server::start(behaviours).await;
         let advisor = LlmAdvisor::new(settings(provider, server.address)).expect("settings");
         for _ in 0..tries {
-            advisor.ask(&consultation).await.outcome.expect_err("not understood");
+            // Nobody's settings are wrong while there is another way to ask.
+            let fault = advisor.ask(&consultation).await.outcome.expect_err("not understood");
+            assert_eq!(fault.class, Class::Transient, "{rung}");
         }
         advisor.ask(&consultation).await.outcome.expect(rung);
         // What worked once is kept: a server has bad moments.

@@ -13,13 +13,21 @@ use planner_core::{Advice, AdvisorFault, Consultation, Receipt};
 pub trait Advisor: Send + Sync {
     /// Answers the question, or says why there is no answer. The future is dropped at the
     /// consultation's deadline.
-    async fn advise(&self, consultation: &Consultation) -> Result<Advice, AdvisorFault>;
+    async fn advise(&self, consultation: &Consultation) -> Advised;
+}
 
-    /// The same with a receipt for the journal; without one by default.
-    async fn consult(
-        &self,
-        consultation: &Consultation,
-    ) -> (Result<Advice, AdvisorFault>, Option<Receipt>) {
-        (self.advise(consultation).await, None)
+/// What came of a question. Made of a plain result where there is nothing for the record.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "made by every advisor")]
+pub struct Advised {
+    /// The answer, or why there is none.
+    pub outcome: Result<Advice, AdvisorFault>,
+    /// What the call was, for the journal.
+    pub receipt: Option<Receipt>,
+}
+
+impl From<Result<Advice, AdvisorFault>> for Advised {
+    fn from(outcome: Result<Advice, AdvisorFault>) -> Self {
+        Self { outcome, receipt: None }
     }
 }

@@ -20,7 +20,7 @@ mod router;
 mod telemetry;
 mod timeline;
 
-pub use advisor::Advisor;
+pub use advisor::{Advised, Advisor};
 pub use backoff::Backoff;
 pub use executor::{Executor, ExecutorError, ReplicaCounts};
 pub use latency::{LatencySummary, summarise};

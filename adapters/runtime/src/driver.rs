@@ -376,18 +376,16 @@ fn spawn_advisor(
     let left = consultation.deadline.saturating_since(now);
     let task = tokio::spawn(async move {
         let answer = match advisor {
-            Some(advisor) => {
-                let answer = tokio::time::timeout(left, advisor.consult(&consultation)).await;
-                let (answer, receipt) = answer.unwrap_or((Err(AdvisorFault::Timeout), None));
-                if let Some(receipt) = receipt {
-                    let _ = reports.send(Report::Receipt(consultation.id, receipt)).await;
-                }
-                answer
-            }
-            None => Err(AdvisorFault::Unreachable),
+            Some(advisor) => tokio::time::timeout(left, advisor.advise(&consultation))
+                .await
+                .unwrap_or_else(|_| Err(AdvisorFault::Timeout).into()),
+            None => Err(AdvisorFault::Unreachable).into(),
         };
+        if let Some(receipt) = answer.receipt {
+            let _ = reports.send(Report::Receipt(consultation.id, receipt)).await;
+        }
         // The loop may be gone; then nobody waits for the answer.
-        let _ = reports.send(Report::Answer(consultation.id, answer)).await;
+        let _ = reports.send(Report::Answer(consultation.id, answer.outcome)).await;
     });
     task.abort_handle()
 }

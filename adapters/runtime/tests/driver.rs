@@ -14,7 +14,7 @@ use planner_core::{
     ServiceId, Step, Timestamp, Verdict, Window,
 };
 use planner_ports::{
-    Advisor, Executor, ExecutorError, MockExecutor, MockTelemetrySource, ReplicaCounts,
+    Advised, Advisor, Executor, ExecutorError, MockExecutor, MockTelemetrySource, ReplicaCounts,
     TelemetryError, TelemetrySource, Timeline,
 };
 use planner_runtime::{Driver, Fault, Flow, Observer, Ports, SnapshotFile};
@@ -186,7 +186,7 @@ impl Executor for Hangs {
 
 #[async_trait]
 impl Advisor for Hangs {
-    async fn advise(&self, _: &Consultation) -> Result<Advice, AdvisorFault> {
+    async fn advise(&self, _: &Consultation) -> Advised {
         std::future::pending().await
     }
 }
@@ -218,8 +218,8 @@ struct Keeps;
 
 #[async_trait]
 impl Advisor for Keeps {
-    async fn advise(&self, _: &Consultation) -> Result<Advice, AdvisorFault> {
-        Ok(Advice::new(AdvisedAction::Noop, "keep it"))
+    async fn advise(&self, _: &Consultation) -> Advised {
+        Ok(Advice::new(AdvisedAction::Noop, "keep it")).into()
     }
 }
 
@@ -238,14 +238,7 @@ struct Accounts;
 
 #[async_trait]
 impl Advisor for Accounts {
-    async fn advise(&self, _: &Consultation) -> Result<Advice, AdvisorFault> {
-        Ok(Advice::new(AdvisedAction::Noop, "keep it"))
-    }
-
-    async fn consult(
-        &self,
-        consultation: &Consultation,
-    ) -> (Result<Advice, AdvisorFault>, Option<Receipt>) {
+    async fn advise(&self, _: &Consultation) -> Advised {
         let receipt = Receipt {
             provider: String::from("test"),
             model: Some(String::from("m-1")),
@@ -255,7 +248,8 @@ impl Advisor for Accounts {
             tokens: Some(7),
             took_ms: 12,
         };
-        (self.advise(consultation).await, Some(receipt))
+        let outcome = Ok(Advice::new(AdvisedAction::Noop, "keep it"));
+        Advised { outcome, receipt: Some(receipt) }
     }
 }
 

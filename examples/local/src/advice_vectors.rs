@@ -177,10 +177,10 @@ pub fn reply(
             let class = if is_refused { Class::Rejected } else { Class::Answer };
             json!({"class": class.to_string(), "wait_s": null, "verdict": verdict})
         }
-        Heard::Nothing(nothing) => {
-            let wait_s = nothing.wait.map(|wait| wait.as_secs_f64());
-            let verdict = json!({"reject": nothing.code});
-            json!({"class": nothing.class.to_string(), "wait_s": wait_s, "verdict": verdict})
+        Heard::Fault(fault) => {
+            let wait_s = fault.wait.map(|wait| wait.as_secs_f64());
+            let verdict = json!({"reject": fault.code});
+            json!({"class": fault.class.to_string(), "wait_s": wait_s, "verdict": verdict})
         }
         _ => Value::Null,
     })

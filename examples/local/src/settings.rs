@@ -153,7 +153,7 @@ impl Settings {
 
     /// What would have to be set for `setting` to mean anything, where it is not.
     fn is_missing_for(&self, setting: &Setting) -> Option<&'static str> {
-        if setting.needs_advisor() && !self.has_advisor() {
+        if setting.needs_advisor() && !self.names_advisor() {
             return Some("LLM_URL");
         }
         match (setting.engine(), self.text("ENGINE")) {
@@ -280,8 +280,12 @@ impl Settings {
 
     /// Whether there is an advisor, and it is not turned off.
     pub fn has_advisor(&self) -> bool {
-        let is_named = self.text("LLM_URL").is_some() || self.text("LLM_PROVIDER").is_some();
-        is_named && self.text("LLM_MODE") != Some("off")
+        self.names_advisor() && self.text("LLM_MODE") != Some("off")
+    }
+
+    /// Whether an advisor is named. Turned off it may keep all its settings.
+    fn names_advisor(&self) -> bool {
+        self.text("LLM_URL").is_some() || self.text("LLM_PROVIDER").is_some()
     }
 
     /// A setting that is yes or no.

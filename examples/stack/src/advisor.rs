@@ -3,10 +3,10 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use planner_core::{Advice, AdvisorFault, Consultation, Receipt};
+use planner_core::Consultation;
 use planner_examples_local::settings::Settings;
 use planner_llm::{ApiKey, Call, LlmAdvisor, LlmSettings, Location, Provider, is_retired};
-use planner_ports::Advisor;
+use planner_ports::{Advised, Advisor};
 use serde_json::{Map, Value};
 
 use crate::program::Failure;
@@ -19,8 +19,10 @@ pub(crate) fn llm_settings(settings: &Settings) -> Result<Option<LlmSettings>, F
     let location = settings.text("LLM_URL").map(Location::of);
     let named: Option<Provider> =
         settings.parsed("LLM_PROVIDER", "gemini, openai, anthropic or ollama")?;
-    let provider = named.or_else(|| location.as_ref().map(|location| location.provider));
-    let provider = provider.unwrap_or(Provider::Gemini);
+    let Some(provider) = named.or_else(|| location.as_ref().map(|location| location.provider))
+    else {
+        return Ok(None);
+    };
     let in_url = location.as_ref().and_then(|location| location.model.clone());
     let Some(model) = settings.text("LLM_MODEL").map(str::to_owned).or(in_url) else {
         let rule = "absent; name the provider's model, for Gemini gemini-3.5-flash-lite say";
@@ -54,15 +56,13 @@ pub(crate) fn llm_settings(settings: &Settings) -> Result<Option<LlmSettings>, F
 pub(crate) fn advisor(settings: &Settings) -> Result<Option<Logged>, Failure> {
     let Some(llm) = llm_settings(settings)? else { return Ok(None) };
     tracing::info!(provider = %llm.provider, model = llm.model, "an advisor is asked");
-    let provider = llm.provider;
-    Ok(Some(Logged { advisor: LlmAdvisor::new(llm)?, provider, answering: Mutex::default() }))
+    Ok(Some(Logged { advisor: LlmAdvisor::new(llm)?, answering: Mutex::default() }))
 }
 
 /// An advisor whose every call is told.
 #[derive(Debug)]
 pub(crate) struct Logged {
     advisor: LlmAdvisor,
-    provider: Provider,
     /// The model that answered last: a provider may change it without a word.
     answering: Mutex<Option<String>>,
 }
@@ -96,16 +96,9 @@ impl Logged {
 
 #[async_trait]
 impl Advisor for Logged {
-    async fn advise(&self, consultation: &Consultation) -> Result<Advice, AdvisorFault> {
-        self.consult(consultation).await.0
-    }
-
-    async fn consult(
-        &self,
-        consultation: &Consultation,
-    ) -> (Result<Advice, AdvisorFault>, Option<Receipt>) {
+    async fn advise(&self, consultation: &Consultation) -> Advised {
         let call = self.advisor.ask(consultation).await;
         self.tell(&call);
-        (call.advice(consultation), Some(call.receipt(self.provider)))
+        call.advised(consultation)
     }
 }

@@ -2,19 +2,14 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Command;
-use planner_core::{Config, Consultation, Event, Heuristic, Planner, Step, Timestamp, Window};
 use planner_examples_local::program::say;
-use planner_llm::{Call, LlmAdvisor, user};
+use planner_llm::{Call, LlmAdvisor, sample, user};
 use serde_json::json;
 
 use crate::advisor::llm_settings;
 use crate::program::{Context, Failure};
-
-/// Windows after which a service that gets slower must have raised a question.
-const WINDOWS_MAX: u64 = 2_000;
 
 /// Runs the program.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
@@ -31,15 +26,15 @@ async fn run(context: Context) -> Result<(), Failure> {
     let Some(llm) = llm_settings(&context.settings)? else {
         return Err("no advisor: set LLM_URL, or LLM_PROVIDER and LLM_MODEL".into());
     };
-    let provider = llm.provider;
     let advisor = LlmAdvisor::new(llm)?;
-    let consultation = question(context.settings.config()?)?;
+    let consultation = sample(context.settings.config()?)
+        .ok_or("no question arises with these settings; allow more than one: MAX_REPLICAS")?;
     let call = tokio::select! {
         () = context.stopped() => return Ok(()),
         call = advisor.ask(&consultation) => call,
     };
     let shown = user(&consultation);
-    say(&format!("{:#}", report(provider.as_str(), &shown, &call)));
+    say(&format!("{:#}", report(&shown, &call)));
     match call.outcome {
         Ok(_) => Ok(()),
         Err(fault) => Err(format!("no advice: {}, {}", fault.class, fault.code).into()),
@@ -47,7 +42,7 @@ async fn run(context: Context) -> Result<(), Failure> {
 }
 
 /// Everything about a call but its key.
-fn report(provider: &str, shown: &str, call: &Call) -> serde_json::Value {
+fn report(shown: &str, call: &Call) -> serde_json::Value {
     let shown: serde_json::Value = serde_json::from_str(shown).unwrap_or_default();
     let verdict = match &call.outcome {
         Ok(answer) => {
@@ -60,25 +55,8 @@ fn report(provider: &str, shown: &str, call: &Call) -> serde_json::Value {
         }),
     };
     json!({
-        "provider": provider, "shown": shown, "request_sha256": call.request_sha256,
+        "provider": call.provider.as_str(), "shown": shown, "request_sha256": call.request_sha256,
         "status": call.status, "model": call.model, "wrote": call.text, "tokens": call.tokens,
         "took_ms": call.took.as_secs_f64() * 1e3, "verdict": verdict,
     })
-}
-
-/// A question as a planner asks it: normal is 20 ms, and it gets slower window by window.
-fn question(config: Config) -> Result<Consultation, Failure> {
-    let ready = config.bounds().min().max(1);
-    let mut planner = Planner::new(config, Heuristic);
-    let at = |second| Timestamp::from_origin(Duration::from_secs(second));
-    for second in 1..WINDOWS_MAX {
-        let noise_ms = f64::from(u32::try_from(second % 7).unwrap_or(0));
-        let rise_ms = f64::from(u32::try_from(second.saturating_sub(100)).unwrap_or(0)) * 0.4;
-        let latencies = [20.0 + noise_ms + rise_ms; 40];
-        let window = Window::probes(at(second - 1), at(second), &latencies, 0, ready)?;
-        if let Step::Consult(consultation) = planner.step(at(second), Event::Observe(window)) {
-            return Ok(consultation);
-        }
-    }
-    Err("no question arises with these settings; allow more than one target: MAX_REPLICAS".into())
 }

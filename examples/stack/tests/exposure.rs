@@ -14,15 +14,12 @@ use std::time::Duration;
 use planner_examples_stack::demo::servers::{Process, free_address};
 use planner_redis::{Channel, Mode};
 use serde_json::json;
-use support::{SOON, demo, eventually, next, subscribed};
+use support::{PROGRAMS, SOON, demo, eventually, next, subscribed};
 use support_stack::{Stack, Traffic, served};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
-
-const PROGRAMS: [&str; 6] =
-    ["dashboard", "executor", "monitor", "planner", "subscriber", "watcher"];
 
 /// The stack with every program in it, measured by nginx.
 async fn everything() -> (Stack, BTreeMap<&'static str, Process>) {

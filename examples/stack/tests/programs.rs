@@ -13,21 +13,11 @@ use planner_redis::wire::wall_now;
 use planner_redis::{Bus, Channel, Mode};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use support::{Rig, SOON, demo, eventually, next, subscribed};
+use support::{Rig, SOON, demo, eventually, next, old_alert, subscribed};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
-
-/// An alert of the proof of concept's monitor, field by field.
-fn old_alert(p95_ms: f64, replicas: u32) -> String {
-    json!({
-        "kind": "latency_metrics", "endpoint": "http://lb/", "window_sec": 0.1, "requests": 40,
-        "success_rate": 1.0, "avg_ms": p95_ms / 2.0, "p95_ms": p95_ms, "replicas": replicas,
-        "ts": wall_now(),
-    })
-    .to_string()
-}
 
 /// Settings under which a planner decides within seconds.
 fn hasten(rig: &mut Rig) {

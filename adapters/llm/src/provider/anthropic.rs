@@ -2,18 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::{Request, Rung, at, tokens};
+use super::{Request, Rung, at, messages, tokens};
 use crate::Question;
 use crate::reply::Text;
 
 pub(super) fn request(question: &Question<'_>, rung: Rung) -> Request {
-    let turn = |(role, text): (bool, &str)| json!({"role": if role { "assistant" } else { "user" }, "content": text});
-    let messages: Vec<Value> = question.turns().map(turn).collect();
     let mut body = json!({
         "model": question.model,
         "max_tokens": question.output_tokens_max,
         "system": question.system,
-        "messages": messages,
+        "messages": messages(question),
     });
     if rung != Rung::Prompt {
         let schema = question.schema(false);

@@ -15,7 +15,7 @@ pub(super) fn request(question: &Question<'_>, rung: Rung) -> Request {
     if let Some(level) = question.thinking {
         generation["thinkingConfig"] = json!({"thinkingLevel": level});
     }
-    let turn = |(role, text): (bool, &str)| json!({"role": if role { "model" } else { "user" }, "parts": [{"text": text}]});
+    let turn = |(is_model, text): (bool, &str)| json!({"role": if is_model { "model" } else { "user" }, "parts": [{"text": text}]});
     let contents: Vec<Value> = question.turns().map(turn).collect();
     Request {
         path: format!("/models/{}:generateContent", question.model),

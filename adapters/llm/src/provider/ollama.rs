@@ -2,21 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::{Request, Rung, at, tokens};
+use super::{Request, Rung, at, messages_with_system, tokens};
 use crate::Question;
 use crate::reply::Text;
 
 pub(super) fn request(question: &Question<'_>, rung: Rung) -> Request {
-    let turn = |(role, text): (bool, &str)| json!({"role": if role { "assistant" } else { "user" }, "content": text});
-    let mut messages = vec![json!({"role": "system", "content": question.system})];
-    messages.extend(question.turns().map(turn));
     let mut body = json!({
         "model": question.model,
         "stream": false,
         // A format and thoughts exclude each other.
         "think": false,
         "keep_alive": "10m",
-        "messages": messages,
+        "messages": messages_with_system(question),
         "options": {"temperature": 0, "seed": 1, "num_predict": question.output_tokens_max},
     });
     if rung != Rung::Prompt {

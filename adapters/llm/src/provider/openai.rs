@@ -3,17 +3,14 @@
 
 use serde_json::{Value, json};
 
-use super::{Request, Rung, at, tokens};
+use super::{Request, Rung, at, messages_with_system, tokens};
 use crate::Question;
 use crate::reply::Text;
 
 pub(super) fn request(question: &Question<'_>, rung: Rung) -> Request {
-    let turn = |(role, text): (bool, &str)| json!({"role": if role { "assistant" } else { "user" }, "content": text});
-    let mut messages = vec![json!({"role": "system", "content": question.system})];
-    messages.extend(question.turns().map(turn));
     let mut body = json!({
         "model": question.model,
-        "messages": messages,
+        "messages": messages_with_system(question),
         "max_completion_tokens": question.output_tokens_max,
     });
     match rung {

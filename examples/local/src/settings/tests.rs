@@ -92,6 +92,23 @@ fn the_end_of_a_range_is_blamed_and_not_its_beginning() {
 }
 
 #[test]
+fn an_advisor_is_turned_off_by_one_setting_whatever_else_is_set() {
+    let all = [("LLM_URL", "http://127.0.0.1:1/"), ("LLM_RPM", "4"), ("LLM_API_KEY", "k")];
+    let config = |mode| {
+        let settings = load(None, &[&all[..], &[("LLM_MODE", mode)]].concat(), &[]);
+        let settings = settings.expect("settings");
+        (settings.has_advisor(), settings.config().expect("valid").advice().map(|it| it.shadow))
+    };
+    assert_eq!(config("advise"), (true, Some(false)));
+    assert_eq!(config("shadow"), (true, Some(true)));
+    assert_eq!(config("off"), (false, None));
+    assert_eq!(
+        refusal(None, &[("LLM_MODE", "maybe")], &[]),
+        "LLM_MODE: \"maybe\", set in the environment, is not advise, shadow or off; write it as one"
+    );
+}
+
+#[test]
 fn a_setting_that_would_have_no_effect_is_an_error() {
     assert_eq!(
         refusal(None, &[("LLM_RPM", "4")], &[]),

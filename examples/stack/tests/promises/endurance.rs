@@ -13,10 +13,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use crate::rounds;
+use crate::support::PROGRAMS;
 use crate::support_stack::{Stack, Traffic, served};
-
-const PROGRAMS: [&str; 6] =
-    ["dashboard", "executor", "monitor", "planner", "subscriber", "watcher"];
 
 /// Length of a window, of which each leads to a decision: that of the settings' default.
 const WINDOW_S: f64 = 3.0;

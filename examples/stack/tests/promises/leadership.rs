@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use planner_examples_stack::demo::servers::Process;
-use planner_redis::wire::wall_now;
 use planner_redis::{Bus, Channel, Mode, Reader};
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::rounds;
-use crate::support::Rig;
+use crate::support::{Rig, old_alert};
 use crate::support_stack::Stack;
 
 /// How long the lease of the test is kept without its holder.
@@ -54,12 +53,9 @@ async fn feed(bus: Bus, ledger: PathBuf) {
         let p95_ms = if window % 40 < 25 { 50.0 + f64::from(window % 3) } else { 2_500.0 };
         let stored = std::fs::read(&ledger).unwrap_or_default();
         let stored: Value = serde_json::from_slice(&stored).unwrap_or_default();
-        let alert = json!({
-            "kind": "latency_metrics", "endpoint": "http://lb/", "window_sec": 0.1,
-            "requests": 40, "success_rate": 1.0, "avg_ms": p95_ms / 2.0, "p95_ms": p95_ms,
-            "replicas": stored["target"].as_u64().unwrap_or(1), "ts": wall_now(),
-        });
-        let _redis_may_be_gone = bus.publish(Channel::Alerts, &alert.to_string()).await;
+        let target = stored["target"].as_u64().and_then(|target| target.try_into().ok());
+        let alert = old_alert(p95_ms, target.unwrap_or(1));
+        let _redis_may_be_gone = bus.publish(Channel::Alerts, &alert).await;
         sleep(Duration::from_millis(100)).await;
     }
 }
@@ -80,7 +76,7 @@ async fn count_stale(bus: Bus, count: Arc<AtomicU64>) {
 async fn leader(stack: &Stack, planners: &[Process]) -> usize {
     let end = Instant::now() + Duration::from_secs(10);
     loop {
-        let holder = stack.text("planner:app:lease").await.unwrap_or_default();
+        let holder = stack.rig.text("planner:app:lease").await.unwrap_or_default();
         let is_its = |planner: &Process| {
             planner.id().is_some_and(|id| holder.starts_with(&format!("planner-{id}-")))
         };

@@ -7,11 +7,8 @@ use planner_examples_stack::demo::servers::{Process, free_address};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::rounds;
-use crate::support::eventually;
+use crate::support::{PROGRAMS, eventually};
 use crate::support_stack::Stack;
-
-const PROGRAMS: [&str; 6] =
-    ["dashboard", "executor", "monitor", "planner", "subscriber", "watcher"];
 
 /// How long a program may take to end.
 const END_WITHIN: Duration = Duration::from_secs(5);
@@ -79,7 +76,7 @@ async fn p27_a_program_that_is_asked_to_end_ends_in_order_whatever_it_is_doing()
             *most = took.max(*most);
         }
         // Which would stand for 30 s.
-        let holder = stack.text("planner:app:lease").await;
+        let holder = stack.rig.text("planner:app:lease").await;
         assert_eq!(holder, None, "round {round}: the lease was not released");
         assert_eq!(half_written(&stack), <[String; 0]>::default(), "round {round}");
     }

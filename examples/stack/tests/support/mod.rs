@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use planner_core::ServiceId;
 use planner_examples_stack::demo::servers::{self, Process, free_address};
+use planner_redis::wire::wall_now;
 use planner_redis::{Bus, Channel, Mode, Reader, RedisSettings};
+use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long anything may take to come true.
@@ -18,6 +20,20 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// The program that all programs are, by subcommand.
 pub(crate) fn demo() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_demo"))
+}
+
+/// Every program that runs for long.
+pub(crate) const PROGRAMS: [&str; 6] =
+    ["dashboard", "executor", "monitor", "planner", "subscriber", "watcher"];
+
+/// An alert of the proof of concept's monitor, field by field.
+pub(crate) fn old_alert(p95_ms: f64, replicas: u32) -> String {
+    json!({
+        "kind": "latency_metrics", "endpoint": "http://lb/", "window_sec": 0.1, "requests": 40,
+        "success_rate": 1.0, "avg_ms": p95_ms / 2.0, "p95_ms": p95_ms, "replicas": replicas,
+        "ts": wall_now(),
+    })
+    .to_string()
 }
 
 /// A folder, a Redis, and settings of programs on it.
@@ -92,13 +108,24 @@ impl Rig {
 
     /// The same with a password.
     pub(crate) async fn ask_with(&self, password: &str, command: &[&str]) {
+        self.try_ask::<redis::Value>(password, command).await.expect("done");
+    }
+
+    /// What Redis keeps under a key, where it answers.
+    pub(crate) async fn text(&self, key: &str) -> Option<String> {
+        self.try_ask("", &["GET", key]).await.ok()
+    }
+
+    async fn try_ask<T: redis::FromRedisValue>(
+        &self,
+        password: &str,
+        command: &[&str],
+    ) -> redis::RedisResult<T> {
         let secret = if password.is_empty() { "" } else { &format!(":{password}@") };
-        let client = redis::Client::open(format!("redis://{secret}{}/", self.redis));
-        let client = client.expect("a url");
-        let mut connection = client.get_multiplexed_async_connection().await.expect("redis");
-        let mut asked = redis::cmd(command[0]);
-        asked.arg(&command[1..]);
-        asked.query_async::<redis::Value>(&mut connection).await.expect("done");
+        let client = redis::Client::open(format!("redis://{secret}{}/", self.redis))?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let (name, arguments) = command.split_first().expect("a command");
+        redis::cmd(name).arg(arguments).query_async(&mut connection).await
     }
 
     /// Waits until a program has written something.

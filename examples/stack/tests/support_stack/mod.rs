@@ -121,13 +121,6 @@ impl Stack {
         told
     }
 
-    /// What Redis keeps under a key, where it answers.
-    pub(crate) async fn text(&self, key: &str) -> Option<String> {
-        let client = redis::Client::open(format!("redis://{}/", self.rig.redis)).ok()?;
-        let mut connection = client.get_multiplexed_async_connection().await.ok()?;
-        redis::cmd("GET").arg(key).query_async(&mut connection).await.ok()
-    }
-
     /// Kills Redis, and starts it again over what it left.
     pub(crate) async fn restart_redis(&mut self) {
         self.kill_redis().await;
@@ -172,11 +165,7 @@ impl Stack {
     pub(crate) async fn order(&self, epoch: u64, seq: u64, replicas: u32, key: Option<&MacKey>) {
         let text = order(epoch, seq, replicas);
         let text = key.map_or_else(|| text.clone(), |key| seal(&text, key));
-        let client = redis::Client::open(format!("redis://{}/", self.rig.redis)).expect("a url");
-        let mut connection = client.get_multiplexed_async_connection().await.expect("redis");
-        let mut set = redis::cmd("HSET");
-        set.arg("planner:app:desired").arg("message").arg(&text);
-        set.query_async::<()>(&mut connection).await.expect("set");
+        self.rig.ask(&["HSET", "planner:app:desired", "message", &text]).await;
         self.rig.bus(Mode::Streams).await.publish(Channel::Actions, &text).await.expect("sent");
     }
 
