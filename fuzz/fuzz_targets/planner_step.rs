@@ -259,7 +259,11 @@ fn check(decision: &Decision, config: &Config) {
         assert_eq!(pair[0].after, pair[1].before, "the chain is broken");
     }
     let bound = argument.guards.iter().rev().find(|step| step.before != step.after);
-    let named = bound.map_or(Constraint::Unconstrained, |step| step.constraint);
+    let unguarded = match decision.origin {
+        Origin::Advisor => Constraint::Advice { preferred: argument.proposal.preferred },
+        _ => Constraint::Unconstrained,
+    };
+    let named = bound.map_or(unguarded, |step| step.constraint);
     assert_eq!(named, argument.binding, "another constraint bound");
     assert!(!decision.to_string().is_empty() && !argument.to_string().is_empty());
 }

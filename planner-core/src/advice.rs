@@ -8,6 +8,7 @@ use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
 
+use crate::Timestamp;
 use crate::config::Thresholds;
 use crate::policy::Proposal;
 
@@ -107,7 +108,7 @@ const fn is_format_character(letter: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// What a call to an advisor was, for the record; no decision depends on it.
+/// What a call to an advisor was, for the record; of it only the tokens bound what is asked later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(clippy::exhaustive_structs, reason = "a row of the journal, filled by every adapter")]
@@ -118,6 +119,9 @@ pub struct Receipt {
     pub model: Option<String>,
     /// SHA-256 of what was sent, as hexadecimal digits: another prompt has another one.
     pub request_sha256: String,
+    /// SHA-256 of what it was told, whatever the request around that: a changed prompt shows here.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub prompt_sha256: String,
     /// What it wrote: untrusted text, as it came.
     pub reply: Option<String>,
     /// What was made of that, in one word.
@@ -203,6 +207,11 @@ pub enum Verdict {
         /// Its words.
         reason: String,
     },
+    /// The advisor missed too many overloads and is not asked; the policy decided alone.
+    Suspended {
+        /// Until when.
+        until: Timestamp,
+    },
     /// The advice was taken as it was.
     Taken {
         /// The target.
@@ -226,6 +235,9 @@ impl fmt::Display for Verdict {
             }
             Self::Shadowed { would, reason } => {
                 write!(f, "not applied, in shadow: would have been {would}: \"{reason}\"")
+            }
+            Self::Suspended { until } => {
+                write!(f, "not asked until {until}: it missed most of the last overloads")
             }
             Self::Taken { taken, reason } => write!(f, "{taken}: \"{reason}\""),
         }

@@ -241,6 +241,11 @@ pub struct GuardStep {
 pub enum Constraint {
     /// The signal is above the near-baseline band: no scale-in.
     AboveBand,
+    /// The advisor chose another count of the policy's band.
+    Advice {
+        /// The policy's own choice.
+        preferred: u32,
+    },
     /// Fewer than the least: corrected or refused.
     BelowMin {
         /// The least.

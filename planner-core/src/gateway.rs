@@ -3,33 +3,27 @@
 //! [`AdviceGate`] is a trait with two implementations: [`Gateway`] is the real one, a token bucket
 //! with back-off, and [`ClosedGate`] never lets a call through. A gate decides *whether* a call
 //! may be made; whether one would be useful is the planner's business.
-//!
-//! The bucket is the `governor` crate's, with a clock that shows the last `now` it was given and a
-//! store whose one number can be read back; neither shows in the public API.
 
-use alloc::sync::Arc;
+mod budget;
+
 use core::fmt;
 use core::num::NonZeroU32;
-use core::ops::Add;
-use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
-use governor::clock::{Clock, Reference};
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::{NotKeyed, StateStore};
-use governor::{Quota, RateLimiter};
+use budget::{Budget, Tokens};
 
 use crate::Timestamp;
 use crate::advice::AdvisorFault;
 use crate::config::AdviceConfig;
 
-/// Longest time between two calls; beyond it sums could overflow.
-const PERIOD_MAX: Duration = Duration::from_secs(86_400);
 /// How long nobody asks when nothing will change by itself.
 const HOLD: Duration = Duration::from_secs(3_600);
 /// Longest hold: a quota of a month, and a little more.
 const HOLD_MAX: Duration = Duration::from_secs(32 * 86_400);
+/// What a call counts as that does not tell its tokens: a prompt of ours and its longest answer.
+const TOKENS_UNKNOWN: u64 = 1_500;
+/// Many planners that are sent away together come back over at least this long.
+const JITTER_MIN: Duration = Duration::from_secs(30);
 /// Longest back-off exponent: beyond it every wait is the longest one anyway.
 const DOUBLINGS_MAX: u32 = 20;
 
@@ -81,6 +75,9 @@ pub struct GateState {
     /// The same of the day's bucket; 0 where there is none, and then it is not written.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_zero"))]
     pub spent_day: u64,
+    /// The same of the day's tokens: nanoseconds at which they will all be there again.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_zero"))]
+    pub spent_tokens: u64,
     /// No call before this.
     pub closed_until: Timestamp,
     /// Failed calls in a row.
@@ -107,6 +104,9 @@ pub trait AdviceGate: fmt::Debug {
     /// Reports how the call ended.
     fn settle(&mut self, now: Timestamp, permit: Permit, outcome: CallOutcome);
 
+    /// Takes the tokens that a call has cost out of the budget; `None` where that is not known.
+    fn spend(&mut self, _now: Timestamp, _tokens: Option<u64>) {}
+
     /// What it remembers, for a snapshot.
     fn state(&self) -> GateState;
 
@@ -115,11 +115,15 @@ pub trait AdviceGate: fmt::Debug {
 
     /// Goes on after the clock was set back by `behind`: every remembered time moves with it.
     fn rebase(&mut self, behind: Duration) {
-        let GateState { spent, spent_day, closed_until, failures, jitter } = self.state();
+        let state = self.state();
         let moved = |nanos| Timestamp::from_nanos(nanos).saturating_sub(behind).as_nanos();
-        let (spent, spent_day) = (moved(spent), moved(spent_day));
-        let closed_until = closed_until.saturating_sub(behind);
-        self.restore(GateState { spent, spent_day, closed_until, failures, jitter });
+        self.restore(GateState {
+            spent: moved(state.spent),
+            spent_day: moved(state.spent_day),
+            spent_tokens: moved(state.spent_tokens),
+            closed_until: state.closed_until.saturating_sub(behind),
+            ..state
+        });
     }
 }
 
@@ -146,10 +150,12 @@ impl AdviceGate for ClosedGate {
 ///
 /// Budget: one call per period with a burst of one, so that no rolling minute sees more than
 /// `LLM_RPM` calls (a bucket with a burst of n admits up to 2n − 1); and where there is a daily
-/// one, no 24 hours see more than that, spread over the day. Back-off: after a failed call the wait
-/// doubles from the shortest to the longest, never shorter than the advisor asked for, with seeded
-/// jitter on top; while the advisor stays down each wait ends in a single probe, which is what a
-/// circuit breaker does. A spent quota and wrong settings hold longer than any back-off.
+/// one, no 24 hours see more than that, spread over the day. A budget of tokens is spread likewise,
+/// and the call that spends the last of them may go beyond it. Back-off: after a failed call the
+/// wait doubles from the shortest to the longest, never shorter than the advisor asked for, with
+/// seeded jitter of up to as long again on top; while the advisor stays down each wait ends in a
+/// single probe, which is what a circuit breaker does. A spent quota and wrong settings hold longer
+/// than any back-off.
 ///
 /// ```
 /// use core::time::Duration;
@@ -166,6 +172,7 @@ impl AdviceGate for ClosedGate {
 pub struct Gateway {
     budget: Budget,
     day: Option<Budget>,
+    tokens: Option<Tokens>,
     backoff: (Duration, Duration),
     closed_until: Timestamp,
     failures: u32,
@@ -178,6 +185,7 @@ impl Gateway {
         Self {
             budget: Budget::new(config.period, NonZeroU32::MIN),
             day: NonZeroU32::new(config.calls_per_day).map(Budget::of_day),
+            tokens: (config.tokens_per_day > 0).then(|| Tokens::new(config.tokens_per_day)),
             backoff: (*config.backoff.start(), *config.backoff.end()),
             closed_until: Timestamp::ORIGIN,
             failures: 0,
@@ -209,10 +217,11 @@ impl Gateway {
         let doublings = self.failures.saturating_sub(1).min(DOUBLINGS_MAX);
         let doubled = shortest.checked_mul(1 << doublings).unwrap_or(longest).min(longest);
         let wait = doubled.max(asked.unwrap_or(Duration::ZERO).min(longest));
-        // Up to a quarter more, so that a herd does not come back at once.
-        let quarter = u64::try_from((wait / 4).as_nanos()).unwrap_or(u64::MAX - 1);
-        let more = Duration::from_nanos(split_mix(&mut self.jitter) % (quarter + 1));
-        wait.saturating_add(more).min(longest.max(wait))
+        // Never less than asked for, and up to as long again, so that a herd does not come back at
+        // once.
+        let most = u64::try_from(wait.max(JITTER_MIN).as_nanos()).unwrap_or(u64::MAX - 1);
+        let more = Duration::from_nanos(split_mix(&mut self.jitter) % (most + 1));
+        wait.saturating_add(more)
     }
 }
 
@@ -220,6 +229,9 @@ impl AdviceGate for Gateway {
     fn admit(&mut self, now: Timestamp) -> Result<Permit, Denied> {
         if now < self.closed_until {
             return Err(Denied::Backoff { until: self.closed_until });
+        }
+        if let Some(tokens) = &self.tokens {
+            tokens.check(now)?;
         }
         self.budget.take(now)?;
         if let Some(day) = &self.day {
@@ -243,9 +255,16 @@ impl AdviceGate for Gateway {
         self.closed_until = self.closed_until.max(until);
     }
 
+    fn spend(&mut self, now: Timestamp, tokens: Option<u64>) {
+        if let Some(budget) = &mut self.tokens {
+            budget.spend(now, tokens.unwrap_or(TOKENS_UNKNOWN));
+        }
+    }
+
     fn state(&self) -> GateState {
         GateState {
             spent: self.budget.spent(),
+            spent_tokens: self.tokens.as_ref().map_or(0, |tokens| tokens.full_at.as_nanos()),
             spent_day: self.day.as_ref().map_or(0, Budget::spent),
             closed_until: self.closed_until,
             failures: self.failures,
@@ -258,132 +277,21 @@ impl AdviceGate for Gateway {
         if let Some(day) = &self.day {
             day.restore(state.spent_day);
         }
+        if let Some(tokens) = &mut self.tokens {
+            tokens.full_at = Timestamp::from_nanos(state.spent_tokens);
+        }
         self.closed_until = state.closed_until;
         self.failures = state.failures;
         self.jitter = state.jitter;
     }
 }
 
-/// One bucket: so many calls at once, and one more each period.
-#[derive(Debug)]
-struct Budget {
-    limiter: RateLimiter<NotKeyed, Bucket, SteppedClock, NoOpMiddleware<Moment>>,
-    bucket: Bucket,
-}
-
-impl Budget {
-    fn new(period: Duration, burst: NonZeroU32) -> Self {
-        let bucket = Bucket::default();
-        // `Config` has checked it; this keeps the function total for settings that it never saw.
-        let period = period.clamp(Duration::from_nanos(1), PERIOD_MAX);
-        let quota = Quota::with_period(period)
-            .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
-            .allow_burst(burst);
-        // The clock shows the origin while the limiter is built: the bucket's number is absolute.
-        let limiter = RateLimiter::new(quota, bucket.clone(), SteppedClock::default());
-        Self { limiter, bucket }
-    }
-
-    /// A quarter of a day's calls at once and the others over the day: together never more than
-    /// all of them in 24 hours.
-    fn of_day(calls: NonZeroU32) -> Self {
-        let burst = NonZeroU32::new(calls.get() / 4).unwrap_or(NonZeroU32::MIN);
-        // With the burst's last call the first of these begins its period.
-        let spread = calls.get() - burst.get() + 1;
-        Self::new(PERIOD_MAX / spread, burst)
-    }
-
-    fn take(&self, now: Timestamp) -> Result<(), Denied> {
-        self.limiter.clock().show(now);
-        self.limiter.check().map_err(|refusal| {
-            let until = Timestamp::from_nanos(refusal.earliest_possible().0);
-            Denied::Spent { until }
-        })
-    }
-
-    fn spent(&self) -> u64 {
-        self.bucket.0.load(Ordering::Relaxed)
-    }
-
-    fn restore(&self, spent: u64) {
-        // A bucket further ahead than any timestamp would never open again, and could overflow.
-        self.bucket.0.store(spent.min(Timestamp::MAX.as_nanos()), Ordering::Relaxed);
-        self.limiter.clock().0.store(0, Ordering::Relaxed);
-    }
-}
-
 /// `SplitMix64` (Steele, Lea and Flood 2014): the next number of a seeded sequence.
-fn split_mix(state: &mut u64) -> u64 {
+pub(crate) fn split_mix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
-}
-
-/// A clock that shows the latest time it was shown; one that runs backwards earns nothing.
-#[derive(Debug, Default)]
-struct SteppedClock(AtomicU64);
-
-impl SteppedClock {
-    fn show(&self, now: Timestamp) {
-        self.0.fetch_max(now.as_nanos(), Ordering::Relaxed);
-    }
-}
-
-impl Clone for SteppedClock {
-    fn clone(&self) -> Self {
-        Self(AtomicU64::new(self.0.load(Ordering::Relaxed)))
-    }
-}
-
-impl Clock for SteppedClock {
-    type Instant = Moment;
-
-    fn now(&self) -> Moment {
-        Moment(self.0.load(Ordering::Relaxed))
-    }
-}
-
-/// Nanoseconds since the origin, as governor counts them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Moment(u64);
-
-impl Add<Nanos> for Moment {
-    type Output = Self;
-
-    fn add(self, span: Nanos) -> Self {
-        Self(self.0.saturating_add(span.as_u64()))
-    }
-}
-
-impl Reference for Moment {
-    fn duration_since(&self, earlier: Self) -> Nanos {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0)).into()
-    }
-
-    fn saturating_sub(&self, span: Nanos) -> Self {
-        Self(self.0.saturating_sub(span.as_u64()))
-    }
-}
-
-/// The bucket's one number, readable for snapshots. Zero: never used.
-#[derive(Clone, Debug, Default)]
-struct Bucket(Arc<AtomicU64>);
-
-impl StateStore for Bucket {
-    type Key = NotKeyed;
-
-    fn measure_and_replace<T, F, E>(&self, _: &NotKeyed, decide: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        let before = self.0.load(Ordering::Relaxed);
-        let known = (before > 0).then(|| Nanos::from(Duration::from_nanos(before)));
-        // One planner owns its gate, and `admit` takes it exclusively: nobody writes in between.
-        let (answer, after) = decide(known)?;
-        self.0.store(after.as_u64(), Ordering::Relaxed);
-        Ok(answer)
-    }
 }
 
 #[cfg(test)]
@@ -457,6 +365,36 @@ mod tests {
     }
 
     #[test]
+    fn no_day_sees_more_tokens_than_its_budget_and_one_call_through_restarts_too() {
+        let tokens_per_day = 100_000;
+        let config = AdviceConfig { tokens_per_day, ..per_minute(2.0) };
+        for tokens in [Some(10_000), Some(700), None] {
+            let each = tokens.unwrap_or(TOKENS_UNKNOWN);
+            let mut gate = Gateway::new(&config, 0);
+            let mut admitted = Vec::new();
+            for second in (0..3 * 86_400).step_by(10) {
+                if second % 7_000 == 0 {
+                    let state = gate.state();
+                    gate = Gateway::new(&config, 0);
+                    gate.restore(state);
+                }
+                if let Ok(permit) = gate.admit(at(second)) {
+                    gate.spend(at(second), tokens);
+                    gate.settle(at(second), permit, CallOutcome::Answered);
+                    admitted.push(second);
+                }
+            }
+            for start in &admitted {
+                let day = admitted.iter().filter(|at| (*start..start + 86_400).contains(at));
+                let spent = u64::try_from(day.count()).expect("few") * each;
+                assert!(spent <= u64::from(tokens_per_day) + each, "{spent} tokens a day");
+            }
+            let all = u64::try_from(admitted.len()).expect("few") * each;
+            assert!(all >= 2 * u64::from(tokens_per_day), "{all} tokens in three days");
+        }
+    }
+
+    #[test]
     fn a_clock_that_runs_backwards_earns_nothing() {
         let mut gate = Gateway::new(&per_minute(2.0), 0);
         assert!(gate.admit(at(1_000)).is_ok());
@@ -477,7 +415,7 @@ mod tests {
             now = until.saturating_add(Duration::from_secs(1));
         }
         for (wait, least) in waits.iter().zip([10, 20, 40, 80, 160, 300, 300, 300]) {
-            assert!((least..=least * 5 / 4).contains(wait), "{waits:?}");
+            assert!((least..=least + least.max(30)).contains(wait), "{waits:?}");
         }
     }
 
@@ -490,7 +428,7 @@ mod tests {
             let retry_after = Some(Duration::from_secs(asked));
             gate.settle(now, permit, CallOutcome::Failed(AdvisorFault::Throttle { retry_after }));
             let wait = gate.state().closed_until.saturating_since(now).as_secs();
-            assert!((least..=least * 5 / 4).contains(&wait), "asked {asked}, waits {wait}");
+            assert!((least..=least + least.max(30)).contains(&wait), "asked {asked}, waits {wait}");
         }
     }
 

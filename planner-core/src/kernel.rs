@@ -257,6 +257,12 @@ impl<S, B: Baseline> Kernel<S, B> {
         (wanted, origin, advice): Merged,
     ) -> Decision {
         let Guarded { replicas, guards, binding } = guard(view, &self.guards, wanted);
+        let binding = match binding {
+            Constraint::Unconstrained if origin == Origin::Advisor => {
+                Constraint::Advice { preferred: proposal.preferred }
+            }
+            guarded => guarded,
+        };
         let action = match self.operation.mode {
             _ if replicas == view.current => Action::Hold,
             Mode::Shadow => Action::Suggest { to: replicas },

@@ -26,6 +26,7 @@ pub mod telemetry;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod track;
 
 pub use advice::{Advice, AdvisedAction, AdvisorFault, Receipt, Verdict};
 pub use baseline::{
@@ -53,3 +54,4 @@ pub use telemetry::{
     Doubt, Latencies, Latency, Quality, Traffic, Window, WindowBuilder, WindowError,
 };
 pub use time::Timestamp;
+pub use track::TrackRecord;

@@ -15,6 +15,8 @@
 //! read. What is normal, what is wanted and what is allowed are decided in
 //! `baseline`, `policy` and `guard`.
 
+#[cfg(test)]
+mod any_advisor;
 mod event;
 
 use core::time::Duration;
@@ -33,6 +35,7 @@ use crate::operation::Operation;
 use crate::policy::{Heuristic, Policy, Proposal, View};
 use crate::snapshot::{RestoreError, Snapshot};
 use crate::telemetry::Window;
+use crate::track::TrackRecord;
 
 /// The conversation with the advisor and the window at hand; the rest is the kernel's.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,6 +53,9 @@ pub(crate) struct Tally {
     pub(crate) advised: Option<(Thresholds, Timestamp)>,
     pub(crate) last_consulted: Option<(Timestamp, ConsultKey)>,
     pub(crate) last_tick: Option<Timestamp>,
+    /// The newest consultation whose cost is known or guessed.
+    pub(crate) charged: u64,
+    pub(crate) track: TrackRecord,
 }
 
 /// A consultation under way.
@@ -59,6 +65,9 @@ pub(crate) struct Open {
     id: ConsultationId,
     deadline: Timestamp,
     snapshot_current: u32,
+    /// Whether more replicas were on offer.
+    #[cfg_attr(feature = "serde", serde(default))]
+    offered_more: bool,
 }
 
 /// What has to change before the advisor is asked the same again.
@@ -199,6 +208,11 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         self.kernel.operation
     }
 
+    /// How the advisor's answers have held up.
+    pub const fn track_record(&self) -> &TrackRecord {
+        &self.tally.track
+    }
+
     /// When to send [`Event::Wake`] at the latest; `None` when only a window matters.
     pub fn next_wake(&self) -> Option<Timestamp> {
         let deadline = self.tally.open.as_ref().map(|open| open.deadline);
@@ -223,7 +237,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         match event {
             Event::Observe(window) => self.observe(now, window),
             Event::Advise(id, answer) => self.advise(now, id, answer),
-            Event::Attest(..) => Step::Idle(Idle::Note),
+            Event::Attest(id, receipt) => self.attest(now, id, receipt.tokens),
             Event::Wake => self.wake(now),
             Event::Settle(id, outcome) => {
                 let known = self.kernel.settle(&self.policy, id, outcome);
@@ -337,10 +351,11 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
             self.close(now, CallOutcome::Cancelled);
             return Step::Decide(self.conclude(now, Some(Verdict::Overtaken)));
         }
-        if let Some(consultation) = self.consult(now, &judged) {
-            return Step::Consult(consultation);
+        match self.consult(now, &judged) {
+            Ok(Some(consultation)) => Step::Consult(consultation),
+            Ok(None) => Step::Decide(self.conclude(now, None)),
+            Err(verdict) => Step::Decide(self.conclude(now, Some(verdict))),
         }
-        Step::Decide(self.conclude(now, None))
     }
 
     fn advise(
@@ -374,6 +389,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         if current != Some(open.snapshot_current) {
             return Step::Decide(self.conclude(now, Some(Verdict::Outdated)));
         }
+        self.tally.track.note_answer(advice.action, open.offered_more);
         Step::Decide(self.conclude_advised(now, &advice))
     }
 
@@ -394,22 +410,42 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         Step::Idle(Idle::Early)
     }
 
+    /// Takes note of what a call cost, once.
+    fn attest(&mut self, now: Timestamp, id: ConsultationId, tokens: Option<u64>) -> Step {
+        if id.0 <= self.tally.charged || id.0 >= self.tally.next_consultation {
+            return Step::Idle(Idle::Stale);
+        }
+        self.tally.charged = id.0;
+        self.gate.spend(now, tokens);
+        Step::Idle(Idle::Note)
+    }
+
     /// Closes the open consultation, if there is one.
     fn close(&mut self, now: Timestamp, outcome: CallOutcome) {
-        self.tally.open = None;
+        // A call that was not waited for is paid for all the same.
+        let is_paid =
+            matches!(outcome, CallOutcome::Cancelled | CallOutcome::Failed(AdvisorFault::Timeout));
+        if let Some(open) = self.tally.open.take().filter(|_| is_paid) {
+            let _it_may_be_known = self.attest(now, open.id, None);
+        }
         if let Some(permit) = self.permit.take() {
             self.gate.settle(now, permit, outcome);
         }
     }
 
-    /// Opens a consultation when one may matter and may be made.
-    fn consult(&mut self, now: Timestamp, judged: &Judged) -> Option<Consultation> {
-        let advice = self.config.advice()?;
+    /// Opens a consultation when one may matter and may be made. An advisor that would be asked but
+    /// for its record is told of.
+    fn consult(
+        &mut self,
+        now: Timestamp,
+        judged: &Judged,
+    ) -> Result<Option<Consultation>, Verdict> {
+        let Some(advice) = self.config.advice() else { return Ok(None) };
         let (timeout, heartbeat) = (advice.timeout, advice.heartbeat);
         if judged.signal.breach.is_some() {
-            return None;
+            return Ok(None);
         }
-        let window = self.tally.window.clone()?;
+        let Some(window) = self.tally.window.clone() else { return Ok(None) };
         let rules = self.rules(now);
         let view = self.kernel.view(&rules, &window, judged);
         let proposal = self.policy.propose(&view, &self.kernel.state);
@@ -428,19 +464,24 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         let choice = guard(&view, guards, proposal.floor).replicas
             != guard(&view, guards, proposal.ceiling).replicas;
         if !proposal.consult || known || !choice {
-            return None;
+            return Ok(None);
+        }
+        if let Some(until) = self.tally.track.suspension(now) {
+            return Err(Verdict::Suspended { until });
         }
         let brief = self.brief(&view, &proposal);
         let alone = (proposal.preferred, Origin::Policy, None);
         let fallback = self.kernel.draft(&view, proposal, alone);
-        self.permit = Some(self.gate.admit(now).ok()?);
+        let Ok(permit) = self.gate.admit(now) else { return Ok(None) };
+        self.permit = Some(permit);
         let id = ConsultationId(self.tally.next_consultation);
         self.tally.next_consultation = self.tally.next_consultation.saturating_add(1);
         self.tally.last_consulted = Some((now, key));
         let deadline = now.saturating_add(timeout);
         let snapshot_current = judged.current;
-        self.tally.open = Some(Open { id, deadline, snapshot_current });
-        Some(Consultation { id, brief, deadline, fallback })
+        let offered_more = brief.ceiling > brief.current;
+        self.tally.open = Some(Open { id, deadline, snapshot_current, offered_more });
+        Ok(Some(Consultation { id, brief, deadline, fallback }))
     }
 
     fn brief(&self, view: &View<'_>, proposal: &Proposal) -> Brief {
@@ -502,6 +543,8 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         let (before, taught) = (self.tally.before, self.tally.taught);
         let (kernel, rules) = self.parts(now);
         let decision = kernel.conclude(&rules, &window, before, taught, merge);
+        let signal = &decision.derivation.signal;
+        self.tally.track.note_window(now, signal.breach.is_some(), signal.near);
         self.tally.taught = true;
         self.tally.window = Some(window);
         decision
@@ -534,5 +577,6 @@ impl Tally {
             *at = at.saturating_sub(behind);
         }
         self.last_tick = self.last_tick.map(|last| last.saturating_sub(behind));
+        self.track.rebase(behind);
     }
 }

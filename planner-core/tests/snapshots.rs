@@ -49,26 +49,32 @@ fn a_snapshot_of_format_1_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_receipt_leaves_the_memory_as_it_is() {
+fn a_receipt_is_taken_once_and_changes_nothing_else() {
     let (config, snapshot) = stored();
     let snapshot = read(snapshot).expect("format 1");
     let mut planner = Planner::restore(config, Heuristic, snapshot).expect("restorable");
     let window = next_window(41.0);
     let at = window.end();
     let _decision = planner.step(at, Event::Observe(window));
-    let before = planner.snapshot();
+    let decided = planner.preview(at, &next_window(55.0));
     let receipt = Receipt {
         provider: String::from("test"),
         model: None,
         request_sha256: "0".repeat(64),
+        prompt_sha256: "0".repeat(64),
         reply: Some(String::from("scale everything down")),
         verdict: String::from("not_json"),
         tokens: None,
         took_ms: 40,
     };
     let id = serde_json::from_value(json!(1)).expect("a number");
-    assert_eq!(planner.step(at, Event::Attest(id, receipt)), Step::Idle(Idle::Note));
-    assert_eq!(planner.snapshot(), before);
+    assert_eq!(planner.step(at, Event::Attest(id, receipt.clone())), Step::Idle(Idle::Note));
+    let taken = planner.snapshot();
+    assert_eq!(planner.step(at, Event::Attest(id, receipt.clone())), Step::Idle(Idle::Stale));
+    assert_eq!(planner.snapshot(), taken);
+    let unknown = serde_json::from_value(json!(99)).expect("a number");
+    assert_eq!(planner.step(at, Event::Attest(unknown, receipt)), Step::Idle(Idle::Stale));
+    assert_eq!(planner.preview(at, &next_window(55.0)), decided);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
@@ -11,8 +12,8 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 
+use crate::digest::{sha256, told};
 use crate::endpoint::Endpoint;
 use crate::prompt::{allowed, asked, system, user};
 use crate::reply::TIMEOUT;
@@ -100,8 +101,12 @@ pub struct Call {
     pub provider: Provider,
     /// SHA-256 of the request's body, as hexadecimal digits.
     pub request_sha256: String,
+    /// SHA-256 of what the model was told; see [`prompt_sha256`](crate::prompt_sha256).
+    pub prompt_sha256: String,
     /// The model that answered, as it calls itself.
     pub model: Option<String>,
+    /// The model that answered before, where it was another one: providers change it silently.
+    pub model_before: Option<String>,
     /// The HTTP status; `None` when none came.
     pub status: Option<u16>,
     /// What the model wrote: untrusted.
@@ -134,6 +139,7 @@ impl Call {
             provider: self.provider.to_string(),
             model: self.model.clone(),
             request_sha256: self.request_sha256.clone(),
+            prompt_sha256: self.prompt_sha256.clone(),
             reply: self.text.as_deref().map(cut),
             verdict,
             tokens: self.tokens,
@@ -162,6 +168,8 @@ pub struct LlmAdvisor {
     rung: AtomicUsize,
     /// Whether a rung has worked; then it is kept.
     is_understood: AtomicBool,
+    /// The model that answered last.
+    answering: Mutex<Option<String>>,
 }
 
 impl fmt::Debug for LlmAdvisor {
@@ -186,7 +194,13 @@ impl LlmAdvisor {
         let client = client(&settings, &endpoint)?;
         let system = system(settings.operator, settings.asks_thresholds);
         let (rung, is_understood) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Ok(Self { settings, endpoint, client, system, rung, is_understood })
+        let answering = Mutex::default();
+        Ok(Self { settings, endpoint, client, system, rung, is_understood, answering })
+    }
+
+    /// Its settings.
+    pub const fn settings(&self) -> &LlmSettings {
+        &self.settings
     }
 
     /// Asks once, and tells everything about it.
@@ -211,8 +225,10 @@ impl LlmAdvisor {
         let body = request.body.to_string();
         let mut call = Call {
             provider: settings.provider,
-            request_sha256: hex(&Sha256::digest(body.as_bytes())),
+            request_sha256: sha256(body.as_bytes()),
+            prompt_sha256: told(&self.system, &user),
             model: None,
+            model_before: None,
             status: None,
             text: None,
             tokens: None,
@@ -228,6 +244,7 @@ impl LlmAdvisor {
             Err(error) => call.outcome = Err(fault_of(&error)),
         }
         self.climb(at, rungs.len(), &mut call);
+        call.model_before = self.replaced(call.model.as_deref());
         call.took = began.elapsed();
         call
     }
@@ -260,6 +277,15 @@ impl LlmAdvisor {
                 Err(fault)
             }
         };
+    }
+
+    /// The model that `model` took the place of, if it did.
+    fn replaced(&self, model: Option<&str>) -> Option<String> {
+        let model = model?;
+        // Whoever panicked left a whole name.
+        let mut answering = self.answering.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = answering.replace(model.to_owned());
+        before.filter(|before| before != model)
     }
 
     /// Goes to the next rung where this one was not understood, and stays where one worked. While
@@ -354,12 +380,4 @@ async fn read_body(mut response: Response) -> Result<Vec<u8>, CallFault> {
 fn fault_of(error: &reqwest::Error) -> CallFault {
     let code = if error.is_timeout() { TIMEOUT } else { "unreachable" };
     CallFault::new(Class::Transient, code)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _writing_to_a_string_works = write!(text, "{byte:02x}");
-        text
-    })
 }

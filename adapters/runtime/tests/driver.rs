@@ -243,6 +243,7 @@ impl Advisor for Accounts {
             provider: String::from("test"),
             model: Some(String::from("m-1")),
             request_sha256: "0".repeat(64),
+            prompt_sha256: "0".repeat(64),
             reply: Some(String::from("\u{1b}[31m{\"action\":\"noop\"}")),
             verdict: String::from("accepted"),
             tokens: Some(7),

@@ -1,10 +1,12 @@
 //! planner on one machine: the programs around the planner that make a run measurable.
 //!
+//! - [`advisor`]: who is asked for a second opinion, by the settings.
 //! - [`settings`]: file, environment and flags; [`checkup`] examines them.
 //! - [`app`]: a toy web service with a real, finite capacity.
 //! - [`scenario`]: the load of a run as one line of text.
 //! - [`loadgen`]: an open-loop load generator that never waits for an answer before it sends.
 //! - [`score`]: what the run cost its users, and what it would have cost at the very least.
+//! - [`second_look`]: what an advisor was worth in a run.
 //! - [`report`]: the run as one self-contained HTML page.
 //! - [`view`]: the run as it happens, in a terminal.
 //!
@@ -17,6 +19,7 @@
 )]
 
 pub mod advice_vectors;
+pub mod advisor;
 pub mod app;
 pub mod checkup;
 pub mod conformance;
@@ -27,6 +30,7 @@ pub mod repeat;
 pub mod report;
 pub mod scenario;
 pub mod score;
+pub mod second_look;
 pub mod settings;
 pub mod view;
 

@@ -12,6 +12,7 @@ mod outcome;
 mod policy;
 mod recorder;
 mod run;
+mod second_opinion;
 mod service;
 
 pub use args::{Args, Plan, UsageError};

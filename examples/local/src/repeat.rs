@@ -78,13 +78,16 @@ pub fn repeat(path: &Path) -> Result<Repeated, RepeatError> {
     }
 }
 
-fn policy_of(path: &Path) -> Result<PolicyName, RepeatError> {
+pub(crate) fn policy_of(path: &Path) -> Result<PolicyName, RepeatError> {
     let mut first = JournalReader::<NoSignal>::first_line::<Named>(path)?;
     Ok(std::mem::take(&mut first.policy).parse()?)
 }
 
 /// A planner that stands where the journal's run began, and the records.
-fn open<P>(path: &Path, policy: P) -> Result<(Planner<P>, JournalReader<NoSignal>), RepeatError>
+pub(crate) fn open<P>(
+    path: &Path,
+    policy: P,
+) -> Result<(Planner<P>, JournalReader<NoSignal>), RepeatError>
 where
     P: Policy<Signal = NoSignal>,
     P::State: DeserializeOwned,

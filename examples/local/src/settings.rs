@@ -13,7 +13,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Arg, ArgMatches};
+use clap::{Arg, ArgMatches, Command};
 pub use error::SettingsError;
 use planner_core::config::doctor::Surroundings;
 use planner_core::{AdviceConfig, Config, ReplicaBounds, StepLimit, Thresholds};
@@ -107,6 +107,26 @@ impl Settings {
         }
         settings.check()?;
         Ok(settings)
+    }
+
+    /// The settings of a program without a command line for them.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Settings::load`].
+    pub fn of_environment(
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        let no_flags = Command::new("settings").args(flags()).get_matches_from([""; 0]);
+        Self::load(None, environment, &no_flags)
+    }
+
+    /// Everything that is set and no secret, by its name in a file.
+    pub fn set(&self) -> impl Iterator<Item = (String, &str)> {
+        TABLE.iter().filter(|setting| setting.unit != Unit::Secret).filter_map(|setting| {
+            let (value, source) = self.value(setting.name);
+            (source != Source::Default).then(|| (setting.key(), value))
+        })
     }
 
     fn read_file(&mut self, path: &Path) -> Result<(), SettingsError> {
@@ -315,6 +335,7 @@ impl Settings {
         Ok(Some(AdviceConfig {
             period: period.ok_or_else(|| self.not("LLM_RPM", "a number above 0"))?,
             calls_per_day: self.count("LLM_RPD")?,
+            tokens_per_day: self.count("LLM_TOKENS_PER_DAY")?,
             timeout: self.span("LLM_TIMEOUT_SEC")?,
             backoff: self.span("LLM_BACKOFF_BASE_SEC")?..=self.span("LLM_BACKOFF_MAX_SEC")?,
             heartbeat: self.span("LLM_HEARTBEAT_SEC")?,

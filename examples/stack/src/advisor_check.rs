@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Command;
+use planner_examples_local::advisor::{Chosen, chosen};
 use planner_examples_local::program::say;
-use planner_llm::{Call, LlmAdvisor, sample, user};
+use planner_llm::{Call, sample, user};
 use serde_json::json;
 
-use crate::advisor::llm_settings;
 use crate::program::{Context, Failure};
 
 /// Runs the program.
@@ -23,10 +23,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 }
 
 async fn run(context: Context) -> Result<(), Failure> {
-    let Some(llm) = llm_settings(&context.settings)? else {
-        return Err("no advisor: set LLM_URL, or LLM_PROVIDER and LLM_MODEL".into());
+    let Some(Chosen::Model(advisor)) = chosen(&context.settings)? else {
+        return Err("no model: set LLM_URL, or LLM_PROVIDER and LLM_MODEL".into());
     };
-    let advisor = LlmAdvisor::new(llm)?;
     let consultation = sample(context.settings.config()?)
         .ok_or("no question arises with these settings; allow more than one: MAX_REPLICAS")?;
     let call = tokio::select! {

@@ -9,6 +9,7 @@ mod error;
 mod follow;
 mod hold;
 pub mod image;
+mod key;
 mod part;
 mod run;
 pub mod servers;

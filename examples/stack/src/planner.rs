@@ -13,7 +13,7 @@ use planner_core::journal::{Header, Record};
 use planner_core::{
     Decision, Heuristic, Mode, Operation, Planner, Policy, QuarantinedBaseline, ServiceId, Step,
 };
-use planner_ports::{Advisor, Executor as _, ReplicaCounts, Timeline};
+use planner_ports::{Executor as _, ReplicaCounts, Timeline};
 use planner_redis::{Lease, LeaseHold, RedisExecutor, RedisExecutorSettings, RedisTelemetry};
 use planner_runtime::{
     Driver, Fault, Flow, JournalError, JournalFolder, Observer, Ports, SnapshotFile, StoredSnapshot,
@@ -70,7 +70,7 @@ async fn run(context: Context) -> Result<(), Failure> {
     tokio::spawn(command(operate, lease.clone(), pause));
     let (told, telling) = mpsc::channel(TOLD_MAX);
     tokio::spawn(tell(Arc::clone(&executor), telling));
-    let advisor = advisor::advisor(settings)?.map(|advisor| Arc::new(advisor) as Arc<dyn Advisor>);
+    let advisor = advisor::advisor(settings)?;
     let telemetry = Box::new(RedisTelemetry::new(&bus, timeline));
     let ports = Ports { telemetry, executor, advisor };
     let service = bus.service().clone();

@@ -141,6 +141,11 @@ pub struct AdviceConfig {
     /// `period` allows. A quarter of them may come at once, the others are spread over the day.
     #[cfg_attr(feature = "serde", serde(default))]
     pub calls_per_day: u32,
+    /// Most tokens in any 24 hours (`LLM_TOKENS_PER_DAY`); 0 for no limit. A quarter of them may be
+    /// spent at once; the call that spends the last may go beyond it. A call that does not tell its
+    /// tokens counts 1500.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub tokens_per_day: u32,
     /// The answer must be there this long after the question; from 1 ms to one day.
     #[cfg_attr(feature = "serde", serde(with = "nanos"))]
     pub timeout: Duration,
@@ -160,20 +165,23 @@ pub struct AdviceConfig {
 }
 
 impl fmt::Debug for AdviceConfig {
-    /// Every field, daily budget and shadow only where they are set: fingerprints of configurations
-    /// from before they could be are made of this.
+    /// Every field, daily budgets and shadow only where they are set: fingerprints of
+    /// configurations from before they could be are made of this.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { period, calls_per_day, timeout, backoff, heartbeat, thresholds_ttl, shadow } =
-            self;
+        let Self { period, timeout, backoff, heartbeat, thresholds_ttl, .. } = self;
         let mut shown = f.debug_struct("AdviceConfig");
         shown.field("period", period);
-        if *calls_per_day > 0 {
-            shown.field("calls_per_day", calls_per_day);
+        for (name, most) in
+            [("calls_per_day", self.calls_per_day), ("tokens_per_day", self.tokens_per_day)]
+        {
+            if most > 0 {
+                shown.field(name, &most);
+            }
         }
         shown.field("timeout", timeout).field("backoff", backoff);
         shown.field("heartbeat", heartbeat).field("thresholds_ttl", thresholds_ttl);
-        if *shadow {
-            shown.field("shadow", shadow);
+        if self.shadow {
+            shown.field("shadow", &self.shadow);
         }
         shown.finish()
     }
@@ -186,6 +194,7 @@ impl Default for AdviceConfig {
         Self {
             period: Duration::from_secs(30),
             calls_per_day: 0,
+            tokens_per_day: 0,
             timeout: Duration::from_millis(2_500),
             backoff: Duration::from_secs(10)..=Duration::from_secs(300),
             heartbeat: Duration::from_secs(300),

@@ -10,6 +10,9 @@ impl fmt::Display for Constraint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AboveBand => f.write_str("no scale-in above the near-baseline band"),
+            Self::Advice { preferred } => {
+                write!(f, "the advisor's choice; the policy preferred {preferred}")
+            }
             Self::BelowMin { min } => write!(f, "at least {min}"),
             Self::Breach(breach) => write!(f, "no scale-in under a breach: {breach}"),
             Self::CooldownIn { until } => write!(f, "scale-in cooldown until {until}"),

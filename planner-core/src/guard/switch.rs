@@ -59,7 +59,8 @@ const fn switch_of(constraint: &Constraint) -> Option<Switch> {
         Constraint::StepIn { .. } => Switch::StepIn,
         Constraint::StepOut { .. } => Switch::StepOut,
         Constraint::Warmup => Switch::Warmup,
-        Constraint::Unconstrained => return None,
+        // Advice is no guard: without it the policy decides.
+        Constraint::Advice { .. } | Constraint::Unconstrained => return None,
     })
 }
 

@@ -17,7 +17,8 @@ use crate::telemetry::Window;
 pub enum Event<S = NoSignal> {
     /// The advisor answered, or did not.
     Advise(ConsultationId, Result<Advice, AdvisorFault>),
-    /// What the call behind a consultation was. It changes nothing, and is there to be read.
+    /// What the call behind a consultation was: on record to be read, and its tokens are taken out
+    /// of the budget. It changes no decision.
     Attest(ConsultationId, Receipt),
     /// A window of telemetry is complete.
     Observe(Window),

@@ -13,6 +13,7 @@ use crate::kernel::{Kernel, Streaks};
 use crate::operation::Operation;
 use crate::planner::{ConsultKey, Open, Tally};
 use crate::telemetry::Window;
+use crate::track::TrackRecord;
 
 /// The layout. Generic over how the generic parts are held, so that writing borrows.
 #[derive(Serialize, Deserialize)]
@@ -55,6 +56,17 @@ struct StoredTally {
     advised: Option<(Thresholds, Timestamp)>,
     last_consulted: Option<(Timestamp, ConsultKey)>,
     last_tick: Option<Timestamp>,
+    /// Where there was an advisor.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    charged: u64,
+    /// Where an answer was judged.
+    #[serde(default, skip_serializing_if = "TrackRecord::is_empty")]
+    track: TrackRecord,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_none_yet(number: &u64) -> bool {
+    *number == 0
 }
 
 impl<S: Serialize, B: Serialize> Serialize for Snapshot<S, B> {
@@ -85,6 +97,8 @@ impl<S: Serialize, B: Serialize> Serialize for Snapshot<S, B> {
                 advised: tally.advised,
                 last_consulted: tally.last_consulted,
                 last_tick: tally.last_tick,
+                charged: tally.charged,
+                track: tally.track,
             },
         }
         .serialize(serializer)
@@ -124,6 +138,8 @@ where
                 advised: tally.advised,
                 last_consulted: tally.last_consulted,
                 last_tick: tally.last_tick,
+                charged: tally.charged,
+                track: tally.track,
             },
             gate: stored.gate,
         })

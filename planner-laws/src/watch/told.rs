@@ -3,8 +3,8 @@
 use planner_core::journal::Record;
 use planner_core::stats::{SIGMA_PER_MAD, mad, median};
 use planner_core::{
-    Config, Constraint, ConsultationId, Decision, Estimate, Event, Field, Idle, Lesson, Planner,
-    Policy, Quality, Step, Timestamp, Verdict, Window,
+    Config, Constraint, ConsultationId, Decision, Estimate, Event, Field, Idle, Lesson, Origin,
+    Planner, Policy, Quality, Step, Timestamp, Verdict, Window,
 };
 
 use super::{decision, told_of};
@@ -311,6 +311,12 @@ impl<P: Policy> Watch<P> for Explained {
                 (step.after, if bound { step.constraint } else { binding })
             },
         );
+        let binding = match binding {
+            Constraint::Unconstrained if decision.origin == Origin::Advisor => {
+                Constraint::Advice { preferred: argument.proposal.preferred }
+            }
+            guarded => guarded,
+        };
         if decision.replicas() != Some(last) || binding != argument.binding {
             return broken("the guards lead elsewhere");
         }

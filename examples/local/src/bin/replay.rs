@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use planner_examples_local::{program, repeat};
+use planner_examples_local::{program, repeat, second_look};
 
 /// Exit code for a decision that came out differently.
 const EXIT_DIFFERS: u8 = 1;
@@ -18,6 +18,10 @@ const EXIT_OTHER_VERSION: u8 = 3;
 struct Program {
     /// The journal of a run
     journal: PathBuf,
+
+    /// Print what the advisor was worth in it, as JSON, instead
+    #[arg(long)]
+    advice: bool,
 }
 
 fn main() -> ExitCode {
@@ -25,6 +29,12 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(code) => return code,
     };
+    if parsed.advice {
+        let found = second_look::look(&parsed.journal).map(|found| {
+            program::say(&format!("{:#}", serde_json::json!(found)));
+        });
+        return program::finish("replay", found);
+    }
     match repeat::repeat(&parsed.journal) {
         Ok(repeated) => {
             if repeated.torn {

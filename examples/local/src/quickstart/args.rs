@@ -6,11 +6,13 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use planner_core::{Config, ConfigError, ReplicaBounds, StepLimit};
+use planner_core::{AdviceConfig, Config, ConfigError, ReplicaBounds, StepLimit};
 use thiserror::Error;
 
 use super::policy::{PolicyName, UnknownPolicy};
+use super::second_opinion;
 use crate::scenario::{Scenario, ScenarioError};
+use crate::settings::{Settings, SettingsError};
 
 /// Length of a telemetry window.
 pub(super) const WINDOW: Duration = Duration::from_secs(1);
@@ -45,6 +47,11 @@ pub struct Args {
     /// Who decides: heuristic, or poc (the proof of concept's rules behind the same guards)
     #[arg(long, default_value = "heuristic", value_name = "NAME")]
     pub policy: String,
+
+    /// Who is asked for a second opinion: off, or record:FILE for advice from a file; without it
+    /// the model that the environment names as docs/settings.md has it, if any
+    #[arg(long, value_name = "WHO")]
+    pub advisor: Option<String>,
 
     /// Requests that a replica serves at the same time
     #[arg(long, default_value_t = 1, value_name = "N")]
@@ -85,7 +92,8 @@ Settings of the planner in this run, made for two minutes rather than two months
   windows of 1 s, the balancer's real traffic as signal, two probes a second so
   that silence is never taken for calm; baseline warm after 8 windows; cooldown 2 s out
   and 3 s in; scale-in only below everything proposed in the last 6 s; at most 4
-  replicas or 100 % more per 2 s, at most 1 replica or 50 % fewer per 3 s.
+  replicas or 100 % more per 2 s, at most 1 replica or 50 % fewer per 3 s. An advisor
+  is asked the same again after 5 s, and its thresholds are in force for 30 s.
 Everything binds to loopback. Ctrl-C ends the run and still writes the report.";
 
 /// Everything that a run needs to know, checked.
@@ -95,6 +103,8 @@ pub struct Plan {
     pub scenario: Scenario,
     /// The planner's settings.
     pub config: Config,
+    /// Who is asked for a second opinion.
+    pub settings: Settings,
     /// Who decides.
     pub policy: PolicyName,
     /// Requests that wait at one replica.
@@ -124,9 +134,12 @@ impl TryFrom<Args> for Plan {
             }
             seconds => seconds.map(Duration::from_secs_f64),
         };
+        let environment = |name: &str| std::env::var(name).ok();
+        let settings = second_opinion::settings(args.advisor.as_deref(), environment)?;
         Ok(Self {
             scenario: args.scenario.parse()?,
-            config: config(&args)?,
+            config: config(&args, settings.config()?.advice())?,
+            settings,
             policy: args.policy.parse()?,
             in_flight_per_replica: workers
                 .saturating_mul(NonZeroU32::MIN.saturating_add(IN_FLIGHT_PER_WORKER - 1)),
@@ -137,9 +150,14 @@ impl TryFrom<Args> for Plan {
 }
 
 /// The settings that [`SETTINGS_HELP`] tells of.
-fn config(args: &Args) -> Result<Config, ConfigError> {
+fn config(args: &Args, advice: Option<&AdviceConfig>) -> Result<Config, ConfigError> {
     let seconds = Duration::from_secs;
-    Config::builder(ReplicaBounds::new(args.min, args.max)?)
+    let builder = Config::builder(ReplicaBounds::new(args.min, args.max)?);
+    let builder = match advice {
+        Some(advice) => builder.advice(advice.clone()),
+        None => builder,
+    };
+    builder
         .warmup_windows(8)
         .cooldown_out(seconds(2))
         .cooldown_in(seconds(3))
@@ -154,6 +172,14 @@ fn config(args: &Args) -> Result<Config, ConfigError> {
 /// Why a run does not begin.
 #[derive(Debug, Error)]
 pub enum UsageError {
+    /// There is no such advisor.
+    #[error("--advisor: {who:?} is not {rule}; choose one of them")]
+    Advisor {
+        /// What was given.
+        who: String,
+        /// What it has to be.
+        rule: &'static str,
+    },
     /// The planner's settings contradict each other.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -170,6 +196,9 @@ pub enum UsageError {
         /// What it has to be.
         rule: &'static str,
     },
+    /// A setting of the advisor cannot be read.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// The load makes no sense.
     #[error("--scenario: {0}")]
     Scenario(#[from] ScenarioError),

@@ -11,11 +11,15 @@ use planner_runtime::JournalError;
 use thiserror::Error;
 
 use super::folder::FolderError;
+use crate::advisor::AdvisorError;
 use crate::report::WriteError;
 
 /// Why a run failed.
 #[derive(Debug, Error)]
 pub enum QuickstartError {
+    /// There is no advisor although one is set.
+    #[error(transparent)]
+    Advisor(#[from] AdvisorError),
     /// The load balancer could not be started.
     #[error("--{0}")]
     Balancer(#[from] BalancerError),

@@ -42,6 +42,8 @@ impl Load {
                 .arg(format!("--slo-ms={}", plan.args.slo_ms))
                 .arg("--json")
                 .arg(format!("--log={}", log.display()))
+                // It needs nothing of this environment, and a key there is not for it.
+                .env_clear()
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped())

@@ -9,7 +9,7 @@ use std::time::Duration;
 use planner_core::journal::Header;
 use planner_core::{Heuristic, NoSignal, Planner, Poc, Policy, QuarantinedBaseline, ServiceId};
 use planner_local::TrafficSource;
-use planner_ports::{Executor, Timeline};
+use planner_ports::{Advisor, Executor, Timeline};
 use planner_runtime::{Driver, JournalWriter, Ports};
 use serde::Serialize;
 
@@ -21,6 +21,11 @@ use super::outcome::{Ended, read_requests, report, summary};
 use super::policy::PolicyName;
 use super::recorder::{Recorder, View};
 use super::service::{Service, probe, prober};
+#[cfg(feature = "model")]
+use crate::advisor::warning;
+use crate::advisor::{Chosen, chosen};
+#[cfg(feature = "model")]
+use crate::program::complain;
 use crate::report::{RunReport, render_html, write_atomically};
 use crate::view::ViewState;
 
@@ -58,17 +63,34 @@ where
     P: Policy<Signal = NoSignal>,
     P::State: Serialize,
 {
+    let advisor = advisor(plan)?;
     let interrupt = Interrupt::listen()?;
     let service = Service::start(plan).await?;
-    let ended = run_service(plan, policy, &service, interrupt).await;
+    let ended = run_service(plan, policy, advisor, &service, interrupt).await;
     service.stop().await;
     ended
+}
+
+/// Who is asked, if anybody.
+fn advisor(plan: &Plan) -> Result<Option<Arc<dyn Advisor>>, QuickstartError> {
+    Ok(match chosen(&plan.settings)? {
+        None => None,
+        Some(Chosen::Record(advisor)) => Some(Arc::new(advisor)),
+        #[cfg(feature = "model")]
+        Some(Chosen::Model(advisor)) => {
+            if let Some(warning) = warning(advisor.settings()) {
+                complain(&format!("quickstart: {warning}"));
+            }
+            Some(Arc::new(*advisor))
+        }
+    })
 }
 
 /// Runs the planner on a service that is up, and writes down what came of it.
 async fn run_service<P>(
     plan: &Plan,
     policy: P,
+    advisor: Option<Arc<dyn Advisor>>,
     service: &Service,
     mut interrupt: Interrupt,
 ) -> Result<(), QuickstartError>
@@ -110,7 +132,7 @@ where
             () = ended(&mut load, plan.duration) => {}
         }
     };
-    let ports = Ports { telemetry: Box::new(telemetry), executor, advisor: None };
+    let ports = Ports { telemetry: Box::new(telemetry), executor, advisor };
     Driver::new(planner, timeline).run(ports, &mut recorder, stop).await;
     probing.abort();
     let ended = Ended {

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::error::DemoError;
 use super::follow::Follower;
 use super::image::OnEngine;
+use super::key::Key;
 use super::part::{FRONT, Part, Parts};
 use super::servers::{free_address, make, redis, redis_with_socket};
 use super::swarm::service;
@@ -67,6 +68,8 @@ struct Place {
     dashboard: SocketAddr,
     nginx: NginxSettings,
     settings: PathBuf,
+    /// Held as long as the planner may read it.
+    key: Option<Key>,
 }
 
 impl Place {
@@ -91,7 +94,8 @@ impl Place {
         let mut nginx = NginxSettings::new(config, file, pid, free()?);
         nginx.log = Some(free()?);
         let settings = stack.join("settings.toml");
-        let place = Self { stack: stack.to_owned(), http, redis, dashboard, nginx, settings };
+        let key = Key::of(&plan.settings)?;
+        let place = Self { stack: stack.to_owned(), http, redis, dashboard, nginx, settings, key };
         std::fs::write(&place.settings, place.settings_text(args, plan, engine))
             .map_err(|cause| DemoError::File { path: place.settings.clone(), cause })?;
         Ok(place)
@@ -146,6 +150,9 @@ impl Place {
             ],
             EngineKind::Swarm => [("engine", text("swarm")), ("swarm_service", text(&engine.name))],
         });
+        let advisor: Vec<(String, &str)> = plan.settings.set().collect();
+        rows.extend(advisor.iter().map(|(name, value)| (name.as_str(), text(value))));
+        rows.extend(self.key.iter().map(|key| ("llm_api_key_file", path(&key.path))));
         let lines: Vec<String> =
             rows.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
         lines.concat()
