@@ -22,8 +22,8 @@ const HOLD: Duration = Duration::from_secs(3_600);
 const HOLD_MAX: Duration = Duration::from_secs(32 * 86_400);
 /// What a call counts as that does not tell its tokens: a prompt of ours and its longest answer.
 const TOKENS_UNKNOWN: u64 = 1_500;
-/// Many planners that are sent away together come back over at least this long.
-const JITTER_MIN: Duration = Duration::from_secs(30);
+/// Many planners that are sent away together come back over at least so many of the shortest wait.
+const JITTER_WAITS_MIN: u32 = 3;
 /// Longest back-off exponent: beyond it every wait is the longest one anyway.
 const DOUBLINGS_MAX: u32 = 20;
 
@@ -217,9 +217,10 @@ impl Gateway {
         let doublings = self.failures.saturating_sub(1).min(DOUBLINGS_MAX);
         let doubled = shortest.checked_mul(1 << doublings).unwrap_or(longest).min(longest);
         let wait = doubled.max(asked.unwrap_or(Duration::ZERO).min(longest));
-        // Never less than asked for, and up to as long again, so that a herd does not come back at
-        // once.
-        let most = u64::try_from(wait.max(JITTER_MIN).as_nanos()).unwrap_or(u64::MAX - 1);
+        // Never less than asked for, and up to as long again or three of the shortest, so that a
+        // herd does not come back at once.
+        let most = u64::try_from(wait.max(shortest.saturating_mul(JITTER_WAITS_MIN)).as_nanos())
+            .unwrap_or(u64::MAX - 1);
         let more = Duration::from_nanos(split_mix(&mut self.jitter) % (most + 1));
         wait.saturating_add(more)
     }

@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one module per subject.
 
+mod advisor;
 mod messages;
 mod quickstart;
 mod refusals;

@@ -32,7 +32,8 @@ pub fn program(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "planner-examples-local", "--bins"])
+            .args(["build", "--quiet", "--package", "planner-examples-local"])
+            .args(["--features", "model", "--bins"])
             .current_dir(root())
             .status()
             .expect("cargo");
@@ -70,6 +71,26 @@ impl Running {
             .spawn()
             .expect("the program starts");
         Self(Some(child))
+    }
+
+    /// Starts a program with more in its environment, and keeps its output for
+    /// [`Running::output`]; one that writes more than a pipe holds waits for that.
+    pub fn start_with(name: &str, args: &[&str], environment: &[(&str, &str)]) -> Self {
+        let child = Command::new(program(name))
+            .args(args)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        Self(Some(child))
+    }
+
+    /// Waits for its end and gives what it wrote.
+    pub fn output(mut self) -> Output {
+        let child = self.0.take().expect("still here");
+        child.wait_with_output().expect("the program ends")
     }
 
     /// Its process id.

@@ -340,6 +340,7 @@ impl Settings {
             backoff: self.span("LLM_BACKOFF_BASE_SEC")?..=self.span("LLM_BACKOFF_MAX_SEC")?,
             heartbeat: self.span("LLM_HEARTBEAT_SEC")?,
             thresholds_ttl: self.span("LLM_THRESHOLDS_TTL_SEC")?,
+            reserve: self.count("LLM_RESERVE")?,
             shadow: self.text("LLM_MODE") == Some("shadow"),
         }))
     }

@@ -158,6 +158,10 @@ pub struct AdviceConfig {
     /// How long advised thresholds stay in force.
     #[cfg_attr(feature = "serde", serde(with = "nanos"))]
     pub thresholds_ttl: Duration,
+    /// Replicas beyond the fewest that an advisor may keep in reserve in calm (`LLM_RESERVE`); 0 for
+    /// none. To be asked for one costs a call each heartbeat.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub reserve: u32,
     /// Whether advice is only put on record: it is asked for and judged, and decisions are those of
     /// the policy alone.
     #[cfg_attr(feature = "serde", serde(default))]
@@ -165,15 +169,17 @@ pub struct AdviceConfig {
 }
 
 impl fmt::Debug for AdviceConfig {
-    /// Every field, daily budgets and shadow only where they are set: fingerprints of
+    /// Every field, daily budgets, reserve and shadow only where they are set: fingerprints of
     /// configurations from before they could be are made of this.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { period, timeout, backoff, heartbeat, thresholds_ttl, .. } = self;
         let mut shown = f.debug_struct("AdviceConfig");
         shown.field("period", period);
-        for (name, most) in
-            [("calls_per_day", self.calls_per_day), ("tokens_per_day", self.tokens_per_day)]
-        {
+        for (name, most) in [
+            ("calls_per_day", self.calls_per_day),
+            ("tokens_per_day", self.tokens_per_day),
+            ("reserve", self.reserve),
+        ] {
             if most > 0 {
                 shown.field(name, &most);
             }
@@ -195,6 +201,7 @@ impl Default for AdviceConfig {
             period: Duration::from_secs(30),
             calls_per_day: 0,
             tokens_per_day: 0,
+            reserve: 0,
             timeout: Duration::from_millis(2_500),
             backoff: Duration::from_secs(10)..=Duration::from_secs(300),
             heartbeat: Duration::from_secs(300),

@@ -240,7 +240,8 @@ fn scale_in(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
         .then(|| fewer(current.saturating_sub(1), Reason::Experiment { from: current }))
 }
 
-/// As it is; an advisor may bring a scale-out forward when the signal is elevated.
+/// As it is; an advisor may bring a scale-out forward when the signal is elevated, and keep a
+/// reserve at the fewest replicas.
 fn hold(view: &View<'_>, state: &HeuristicState) -> Proposal {
     let current = view.current;
     let ratio = view.signal.ratio.unwrap_or(0.0);
@@ -260,7 +261,18 @@ fn hold(view: &View<'_>, state: &HeuristicState) -> Proposal {
             .because(Reason::Elevated { ratio })
             .consulting();
     }
+    let with_reserve = reserve(view).filter(|_| view.near_streak >= view.config.low_windows());
+    if let Some(most) = with_reserve.filter(|most| *most > current) {
+        return Proposal::band(current, current, most).because(Reason::Calm).consulting();
+    }
     Proposal::exactly(current).because(Reason::Calm)
+}
+
+/// The replicas up to which an advisor may keep a reserve. At the fewest a step hits hardest, and an
+/// advisor may know of one; the reserve is counted from the fewest, so it is all that it can cost.
+fn reserve(view: &View<'_>) -> Option<u32> {
+    let reserve = view.config.advice()?.reserve;
+    Some(view.config.bounds().min().saturating_add(reserve))
 }
 
 /// Remembers that a scale-in was wrong.

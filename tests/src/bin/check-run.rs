@@ -1,7 +1,9 @@
 //! Holds a run's `run.json` against limits, one figure a line: exit 0 when all hold, 1 when not.
 //!
 //! `check-run RUN.json failed=0 share=0.05 floor_factor=1.3 most=8 final=1 calm_until_s=30
-//! outs_until_s=63 ins_from_s=60 least=3@15 undone=1`: each limit is optional.
+//! outs_until_s=63 ins_from_s=60 least=3@15 undone=1`: each limit is optional. With an advisor:
+//! `questions=1 advised=1 tightened=1 expired=1` of the journal beside it, and against a run without
+//! it `slower=OTHER.json` (which has more slow requests) and `others=OTHER.json` (other decisions).
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,9 +26,12 @@ fn main() -> ExitCode {
     let report = json(Path::new(&path));
     let mut all_hold = true;
     for limit in args {
-        let Some(figure) =
-            limit.split_once('=').and_then(|(name, text)| check(&report, name, text))
-        else {
+        let found = limit.split_once('=').and_then(|(name, text)| match name {
+            "questions" | "advised" | "tightened" | "expired" => advice(&report, name, text),
+            "slower" | "others" => beside(&report, name, Path::new(text)),
+            _ => check(&report, name, text),
+        });
+        let Some(figure) = found else {
             eprintln!("check-run: {limit} is no limit; see the head of its source");
             return ExitCode::from(2);
         };
@@ -100,6 +105,56 @@ fn check(report: &Value, name: &str, text: &str) -> Option<Figure> {
         }
         _ => None,
     }
+}
+
+/// What advice did, from the run's journal.
+fn advice(report: &Value, name: &str, least: &str) -> Option<Figure> {
+    let least: usize = least.parse().ok()?;
+    let journal = std::fs::read_to_string(report["journal"].as_str()?).ok()?;
+    let mut lines = journal.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let config = lines.next()?["config"].clone();
+    let steps: Vec<Value> = lines.map(|record| record["step"].clone()).collect();
+    let decided = |step: &Value| step.get("decide").map(|it| it["derivation"].clone());
+    let derivations: Vec<Value> = steps.iter().filter_map(decided).collect();
+    let is_tight = |it: &&Value| it["thresholds"] != config["thresholds"];
+    let (words, found) = match name {
+        "questions" => {
+            ("questions", steps.iter().filter(|step| step.get("consult").is_some()).count())
+        }
+        "advised" => {
+            let bound = |it: &&Value| it["binding"].get("advice").is_some();
+            (
+                "decisions whose binding constraint is the advice",
+                derivations.iter().filter(bound).count(),
+            )
+        }
+        "tightened" => {
+            ("decisions by advised thresholds", derivations.iter().filter(is_tight).count())
+        }
+        _ => {
+            let pairs = derivations.windows(2);
+            let over = pairs.filter(|pair| is_tight(&&pair[0]) && !is_tight(&&pair[1])).count();
+            ("times that advised thresholds expired", over)
+        }
+    };
+    Some(Figure { text: format!("{found} {words}, at least {least}"), holds: found >= least })
+}
+
+/// A run beside another one of the same load.
+fn beside(report: &Value, name: &str, other: &Path) -> Option<Figure> {
+    let other = json(other);
+    if name == "slower" {
+        let (slow, slower) = (report["slow"].as_u64()?, other["slow"].as_u64()?);
+        let text = format!("{slow} slow, without advice {slower}");
+        return Some(Figure { text, holds: slow < slower });
+    }
+    let list = |report: &Value| -> Vec<(String, String)> {
+        let decisions = report["decisions"].as_array().into_iter().flatten();
+        decisions.map(|it| (it["from"].to_string(), it["to"].to_string())).collect()
+    };
+    let (these, others) = (list(report), list(&other));
+    let text = format!("{} scalings, without advice {}", these.len(), others.len());
+    Some(Figure { text: format!("{text}; another list"), holds: these != others })
 }
 
 /// Times of the decisions in one direction.

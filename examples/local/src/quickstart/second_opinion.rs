@@ -8,8 +8,8 @@ use crate::settings::{Settings, SettingsError};
 
 /// What suits a run of two minutes: asked again soon, and thresholds that can be seen to expire.
 const BRIEF: [(&str, &str); 2] = [("LLM_HEARTBEAT_SEC", "5"), ("LLM_THRESHOLDS_TTL_SEC", "30")];
-/// Recorded advice costs nothing.
-const CALLS_PER_MINUTE: &str = "60";
+/// Recorded advice costs nothing: it is asked as often as there is use for it, and in calm too.
+const FREE: [(&str, &str); 2] = [("LLM_RPM", "60"), ("LLM_RESERVE", "1")];
 
 /// The settings of the advisor: what `flag` says, then `environment`.
 pub(super) fn settings(
@@ -32,10 +32,9 @@ pub(super) fn settings(
     let is_named = said("LLM_URL").is_some() || said("LLM_PROVIDER").is_some();
     let is_recorded = said("LLM_URL").is_some_and(|url| url.starts_with("record:"));
     let value = |name: &str| {
-        let brief = BRIEF.iter().find(|(brief, _)| *brief == name).map(|(_, value)| *value);
-        let by_default =
-            if name == "LLM_RPM" && is_recorded { Some(CALLS_PER_MINUTE) } else { brief };
-        said(name).or_else(|| by_default.map(str::to_owned))
+        let free = FREE.iter().filter(|_| is_recorded);
+        let by_default = BRIEF.iter().chain(free).find(|(known, _)| *known == name);
+        said(name).or_else(|| by_default.map(|(_, value)| (*value).to_owned()))
     };
     // Without one, what else the environment says of advisors is meant for other programs.
     let is_wanted = is_named && flag != Some("off");

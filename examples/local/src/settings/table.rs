@@ -240,6 +240,13 @@ pub const TABLE: &[Setting] = &[
         "Longest wait after a failed call",
     ),
     row(
+        "LLM_RESERVE",
+        "0",
+        Count,
+        "advice.reserve",
+        "Replicas beyond the fewest that an advisor may keep in calm",
+    ),
+    row(
         "LLM_THRESHOLDS_TTL_SEC",
         "300",
         Seconds,

