@@ -158,8 +158,8 @@ pub struct AdviceConfig {
     /// How long advised thresholds stay in force.
     #[cfg_attr(feature = "serde", serde(with = "nanos"))]
     pub thresholds_ttl: Duration,
-    /// Replicas beyond the fewest that an advisor may keep in reserve in calm (`LLM_RESERVE`); 0 for
-    /// none. To be asked for one costs a call each heartbeat.
+    /// Replicas beyond the fewest that an advisor may keep in reserve in calm (`LLM_RESERVE`); 0
+    /// for none. To be asked for one costs a call each heartbeat.
     #[cfg_attr(feature = "serde", serde(default))]
     pub reserve: u32,
     /// Whether advice is only put on record: it is asked for and judged, and decisions are those of

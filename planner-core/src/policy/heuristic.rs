@@ -268,8 +268,8 @@ fn hold(view: &View<'_>, state: &HeuristicState) -> Proposal {
     Proposal::exactly(current).because(Reason::Calm)
 }
 
-/// The replicas up to which an advisor may keep a reserve. At the fewest a step hits hardest, and an
-/// advisor may know of one; the reserve is counted from the fewest, so it is all that it can cost.
+/// The replicas up to which an advisor may keep a reserve. At the fewest a step hits hardest, and
+/// an advisor may know of one; the reserve is counted from the fewest, so it is all that it costs.
 fn reserve(view: &View<'_>) -> Option<u32> {
     let reserve = view.config.advice()?.reserve;
     Some(view.config.bounds().min().saturating_add(reserve))

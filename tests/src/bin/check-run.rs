@@ -2,8 +2,9 @@
 //!
 //! `check-run RUN.json failed=0 share=0.05 floor_factor=1.3 most=8 final=1 calm_until_s=30
 //! outs_until_s=63 ins_from_s=60 least=3@15 undone=1`: each limit is optional. With an advisor:
-//! `questions=1 advised=1 tightened=1 expired=1` of the journal beside it, and against a run without
-//! it `slower=OTHER.json` (which has more slow requests) and `others=OTHER.json` (other decisions).
+//! `questions=1 advised=1 tightened=1 expired=1` of the journal beside it, and against a run
+//! without it `slower=OTHER.json` (it has more slow requests) and `others=OTHER.json` (other
+//! decisions).
 
 use std::path::Path;
 use std::process::ExitCode;
