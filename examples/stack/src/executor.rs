@@ -37,15 +37,13 @@ const ROUTED_WITHIN: Duration = Duration::from_secs(20);
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let command = Command::new("executor")
         .about("Obeys the planner's orders on Docker or a Swarm: starts, drains and stops replicas")
-        .after_help(
+        .after_help(format!(
             "Replicas are copies of TARGET_CONTAINER, which must carry the label \
              agentic.target=true and counts as one of them, or, with REPLICA_IMAGE and NETWORK, \
              containers of that image. Only what carries this installation's id (in STATE_DIR) is \
              ever touched. With ENGINE=swarm the tasks of SWARM_SERVICE are the replicas, each at \
-             APP_PORT of its address on NETWORK. "
-                .to_owned()
-                + HELP,
-        );
+             APP_PORT of its address on NETWORK. {HELP}"
+        ));
     crate::program::run(command, arguments, run)
 }
 

@@ -35,13 +35,11 @@ type Stored = StoredSnapshot<<Heuristic as Policy>::State, QuarantinedBaseline>;
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let command = Command::new("planner")
         .about("Decides how many replicas a service should run, and gives orders on Redis")
-        .after_help(
+        .after_help(format!(
             "Reads windows from `alerts`. Of several planners the one that holds the lease gives \
              orders, the others suggest. STATE_DIR keeps memory and journals: `why` and `replay` \
-             read the latter. `doctor` examines the same settings. "
-                .to_owned()
-                + HELP,
-        );
+             read the latter. `doctor` examines the same settings. {HELP}"
+        ));
     crate::program::run(command, arguments, run)
 }
 

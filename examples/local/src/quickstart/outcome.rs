@@ -112,6 +112,15 @@ fn settings(plan: &Plan) -> BTreeMap<String, String> {
         format!("{} or {} % per {:?}", step_in.replicas, step_in.percent, step_in.period),
     );
     set("flap_budget_per_hour", config.flap_budget_per_hour().to_string());
+    if let Some(advice) = config.advice() {
+        let mode = if advice.shadow { "on record" } else { "applied" };
+        let (period, ttl) = (advice.period, advice.thresholds_ttl);
+        let text = format!(
+            "{mode}, a call per {period:?}, {} in reserve, thresholds for {ttl:?}",
+            advice.reserve
+        );
+        set("advice", text);
+    }
     set("window", format!("{:?}", super::args::WINDOW));
     set("app", format!("{} workers x {} ms", plan.args.app_workers, plan.args.app_ms));
     set("in_flight_per_replica", plan.in_flight_per_replica.to_string());
