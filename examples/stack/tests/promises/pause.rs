@@ -110,6 +110,7 @@ async fn p24_while_anybody_pauses_nothing_moves_and_the_file_wins() {
         paused.go_on(by).await;
         paused.moves_again().await;
     }
+    println!("file, signal and key: nothing moved, through restarts and a Redis that died");
     let Paused { stack, executor, .. } = paused;
     drop(executor);
     stack.end().await;
