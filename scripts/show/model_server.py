@@ -9,6 +9,7 @@ params = xllamacpp.CommonParams()
 params.model.path = model
 params.hostnames = ["127.0.0.1"]
 params.port = port
+params.model_alias = {"smollm2-135m-instruct-q4_1"}
 params.n_ctx = 4096
 params.n_parallel = 1
 # One thread: the service beside it needs the other processor, and spinning threads starve both.
