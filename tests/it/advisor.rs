@@ -54,6 +54,30 @@ fn recorded_advice_decides_on_a_ramp_and_replays_and_without_it_the_run_is_anoth
     let worth: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert!(worth["questions"].as_u64() > Some(0), "{worth}");
     assert_eq!(worth["prompts_changed"], 0, "{worth}");
+    told_of_changed_prompts(&journal);
+}
+
+/// A journal whose prompts this version would write otherwise is repeated all the same, and told
+/// of.
+fn told_of_changed_prompts(journal: &Path) {
+    let text = std::fs::read_to_string(journal).expect("a journal");
+    let name = "\"prompt_sha256\":\"";
+    let changed: Vec<String> = text
+        .lines()
+        .map(|line| match line.split_once(name) {
+            Some((before, after)) => format!("{before}{name}{}{}", "0".repeat(64), &after[64..]),
+            None => line.to_owned(),
+        })
+        .collect();
+    let other = journal.with_file_name("changed.jsonl");
+    std::fs::write(&other, changed.join("\n") + "\n").expect("written");
+    let output = run("replay", &[other.to_str().expect("a path")]);
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("decisions, identical\n"));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains("this version would write") && told.contains("prompts otherwise"),
+        "{told}"
+    );
 }
 
 #[test]

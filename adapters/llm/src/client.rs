@@ -99,6 +99,8 @@ impl LlmSettings {
 pub struct Call {
     /// Who was asked.
     pub provider: Provider,
+    /// The request's body; the key is none of it.
+    pub request: Value,
     /// SHA-256 of the request's body, as hexadecimal digits.
     pub request_sha256: String,
     /// SHA-256 of what the model was told; see [`prompt_sha256`](crate::prompt_sha256).
@@ -225,6 +227,7 @@ impl LlmAdvisor {
         let body = request.body.to_string();
         let mut call = Call {
             provider: settings.provider,
+            request: request.body,
             request_sha256: sha256(body.as_bytes()),
             prompt_sha256: told(&self.system, &user),
             model: None,

@@ -16,8 +16,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let command = Command::new("advisor-check")
         .about("Asks the advisor of the settings once, about a service that gets slower")
         .after_help(
-            "Prints the numbers that it was shown, what it wrote, what was made of that, and what it \
-             cost, as JSON. The key is not shown. Exits 2 when there is no advice.",
+            "Prints the request and the numbers in it, what the model wrote, what was made of that, \
+             and what it cost, as JSON. The key is not shown. Exits 2 when there is no advice.",
         );
     crate::program::run(command, arguments, run)
 }
@@ -54,7 +54,8 @@ fn report(shown: &str, call: &Call) -> serde_json::Value {
         }),
     };
     json!({
-        "provider": call.provider.as_str(), "shown": shown, "request_sha256": call.request_sha256,
+        "provider": call.provider.as_str(), "shown": shown, "request": call.request,
+        "request_sha256": call.request_sha256,
         "status": call.status, "model": call.model, "wrote": call.text, "tokens": call.tokens,
         "took_ms": call.took.as_secs_f64() * 1e3, "verdict": verdict,
     })

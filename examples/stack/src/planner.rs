@@ -12,6 +12,7 @@ use clap::Command;
 use planner_core::journal::{Header, Record};
 use planner_core::{
     Decision, Heuristic, Mode, Operation, Planner, Policy, QuarantinedBaseline, ServiceId, Step,
+    Timestamp,
 };
 use planner_ports::{Executor as _, ReplicaCounts, Timeline};
 use planner_redis::{Lease, LeaseHold, RedisExecutor, RedisExecutorSettings, RedisTelemetry};
@@ -72,7 +73,8 @@ async fn run(context: Context) -> Result<(), Failure> {
     let telemetry = Box::new(RedisTelemetry::new(&bus, timeline));
     let ports = Ports { telemetry, executor, advisor };
     let service = bus.service().clone();
-    let mut scribe = Scribe { journal, service, told, broken: None };
+    let suspended = planner.track_record().suspended_until;
+    let mut scribe = Scribe { journal, service, told, broken: None, suspended };
     tracing::info!(service = %bus.service(), is_resumed, "deciding");
     Driver::new(planner, timeline)
         .saving_to(file, SAVE)
@@ -131,6 +133,8 @@ struct Scribe {
     service: ServiceId,
     told: mpsc::Sender<Decision>,
     broken: Option<JournalError>,
+    /// Until when the advisor is suspended, as told last.
+    suspended: Option<Timestamp>,
 }
 
 impl Observer for Scribe {
@@ -139,6 +143,11 @@ impl Observer for Scribe {
         if let Err(error) = self.journal.record(record, header) {
             self.broken = Some(error);
             return Flow::Break;
+        }
+        let suspended = planner.track_record().suspended_until;
+        if std::mem::replace(&mut self.suspended, suspended) != suspended {
+            let until = suspended.map(|until| until.to_string());
+            tracing::warn!(until, "the advisor missed most of the last overloads; it is not asked");
         }
         if let Step::Decide(decision) = &record.step {
             if decision.target().is_some() {

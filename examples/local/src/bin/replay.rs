@@ -44,6 +44,13 @@ fn main() -> ExitCode {
                 program::say(&difference);
                 return ExitCode::from(EXIT_DIFFERS);
             }
+            let changed = second_look::look(&parsed.journal).map_or(0, |it| it.prompts_changed);
+            if changed > 0 {
+                program::complain(&format!(
+                    "replay: this version would write {changed} prompts otherwise; what was \
+                     answered to those of the journal is what was repeated"
+                ));
+            }
             program::say(&format!("{} decisions, identical", repeated.decisions));
             ExitCode::SUCCESS
         }
