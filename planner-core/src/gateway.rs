@@ -396,6 +396,16 @@ mod tests {
     }
 
     #[test]
+    fn no_number_of_tokens_that_anybody_tells_closes_the_gate_for_longer_than_a_day() {
+        let mut gate = Gateway::new(&AdviceConfig { tokens_per_day: 100, ..per_minute(2.0) }, 0);
+        let permit = gate.admit(at(10)).expect("the first call");
+        gate.spend(at(11), Some(u64::MAX));
+        gate.settle(at(11), permit, CallOutcome::Answered);
+        assert!(matches!(gate.admit(at(86_000)), Err(Denied::Spent { .. })));
+        assert!(gate.admit(at(11 + 86_400)).is_ok());
+    }
+
+    #[test]
     fn a_clock_that_runs_backwards_earns_nothing() {
         let mut gate = Gateway::new(&per_minute(2.0), 0);
         assert!(gate.admit(at(1_000)).is_ok());

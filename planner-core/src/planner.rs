@@ -422,9 +422,13 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
 
     /// Closes the open consultation, if there is one.
     fn close(&mut self, now: Timestamp, outcome: CallOutcome) {
-        // A call that was not waited for is paid for all the same.
-        let is_paid =
-            matches!(outcome, CallOutcome::Cancelled | CallOutcome::Failed(AdvisorFault::Timeout));
+        // A call that was answered without a receipt, or not waited for, is paid for all the same.
+        let is_paid = matches!(
+            outcome,
+            CallOutcome::Answered
+                | CallOutcome::Cancelled
+                | CallOutcome::Failed(AdvisorFault::Garble | AdvisorFault::Timeout)
+        );
         if let Some(open) = self.tally.open.take().filter(|_| is_paid) {
             let _it_may_be_known = self.attest(now, open.id, None);
         }

@@ -66,6 +66,11 @@ impl Agreement {
     fn note(&mut self, is_right: bool) {
         self.cases = self.cases.saturating_add(1);
         self.right = self.right.saturating_add(is_right.into());
+        self.remember(is_right);
+    }
+
+    /// Takes note for the suspension alone.
+    fn remember(&mut self, is_right: bool) {
         self.recent = self.recent << 1 | u8::from(is_right);
         self.recent_cases = self.recent_cases.saturating_add(1).min(CASES);
     }
@@ -90,11 +95,16 @@ struct Pending {
 
 impl TrackRecord {
     /// Takes note of an answer to a question that offered more replicas, or fewer. One is judged at
-    /// a time, since those that follow at once are about the same; what was said about more goes
-    /// before what was said about fewer.
+    /// a time: who says the same again adds nothing, who says something else is taken at the later
+    /// word, and what was said about more goes before what was said about fewer.
     pub(crate) fn note_answer(&mut self, action: AdvisedAction, offered_more: bool) {
         let pending = Pending { action, offered_more, windows: 0, calm: true };
-        if self.pending.is_none_or(|judged| offered_more && !judged.offered_more) {
+        let takes_its_place = |judged: Pending| match (offered_more, judged.offered_more) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => action != judged.action,
+        };
+        if self.pending.is_none_or(takes_its_place) {
             self.pending = Some(pending);
         }
     }
@@ -124,6 +134,10 @@ impl TrackRecord {
         }
         if pending.calm && !pending.offered_more {
             self.idle.note(pending.action == AdvisedAction::ScaleDown);
+        }
+        // It may have prevented the breach: no case, and nobody is suspended for what he prevents.
+        if pending.offered_more && pending.action == AdvisedAction::ScaleUp {
+            self.overload.remember(true);
         }
         self.pending = None;
     }
@@ -187,6 +201,29 @@ mod tests {
             answered(&mut record, action, true, &[true]);
         }
         assert_eq!(record.suspended_until, None);
+    }
+
+    #[test]
+    fn one_that_prevents_most_of_them_is_not_suspended_for_those_that_it_misses() {
+        let mut record = TrackRecord::default();
+        for case in 0..8 * CASES {
+            let calm = [false; HORIZON_WINDOWS as usize];
+            let (action, ends) = match case % 4 {
+                0 => (AdvisedAction::Noop, &[true][..]),
+                _ => (AdvisedAction::ScaleUp, &calm[..]),
+            };
+            answered(&mut record, action, true, ends);
+        }
+        assert_eq!((record.overload.cases, record.overload.right), (16, 0));
+        assert_eq!(record.suspended_until, None);
+    }
+
+    #[test]
+    fn who_changes_his_mind_is_taken_at_the_later_word() {
+        let mut record = TrackRecord::default();
+        record.note_answer(AdvisedAction::Noop, true);
+        answered(&mut record, AdvisedAction::ScaleUp, true, &[true]);
+        assert_eq!((record.overload.cases, record.overload.right), (1, 1));
     }
 
     #[test]

@@ -244,7 +244,12 @@ impl LlmAdvisor {
         }
         match sending.send().await {
             Ok(response) => self.take(response, consultation, &mut call).await,
-            Err(error) => call.outcome = Err(fault_of(&error)),
+            Err(error) => {
+                let fault = fault_of(&error);
+                // What was not reached has cost nothing; what ran late may have cost anything.
+                call.tokens = (fault.code != TIMEOUT).then_some(0);
+                call.outcome = Err(fault);
+            }
         }
         self.climb(at, rungs.len(), &mut call);
         call.model_before = self.replaced(call.model.as_deref());
@@ -265,6 +270,10 @@ impl LlmAdvisor {
             }
         };
         let raw = RawReply { status, headers: &headers, body: &body, at: SystemTime::now() };
+        if !(200..300).contains(&status) {
+            // Whoever is sent away has used no tokens.
+            call.tokens = Some(0);
+        }
         call.outcome = match sort(self.settings.provider, &raw, self.settings.wait_max) {
             Heard::Text(text) => {
                 let asked = asked(consultation, self.settings.operator);

@@ -11,8 +11,8 @@ use std::path::Path;
 use planner_core::journal::Record;
 use planner_core::track::{Agreement, HORIZON_WINDOWS};
 use planner_core::{
-    Consultation, Decision, Event, Heuristic, NoSignal, Planner, Poc, Policy, Receipt, Step,
-    Thresholds, Timestamp, Verdict,
+    Consultation, ConsultationId, Decision, Event, Heuristic, NoSignal, Planner, Poc, Policy,
+    Receipt, Step, Thresholds, Timestamp, Verdict,
 };
 use planner_llm::prompt_sha256;
 use serde::Serialize;
@@ -134,8 +134,8 @@ struct Looking {
 
 impl Looking {
     fn take(&mut self, record: &Record) {
-        if let Event::Attest(_, receipt) = &record.event {
-            self.take_receipt(receipt);
+        if let Event::Attest(id, receipt) = &record.event {
+            self.take_receipt(*id, receipt);
         }
         match &record.step {
             Step::Consult(consultation) => {
@@ -150,13 +150,14 @@ impl Looking {
         }
     }
 
-    fn take_receipt(&mut self, receipt: &Receipt) {
+    fn take_receipt(&mut self, id: ConsultationId, receipt: &Receipt) {
         let found = &mut self.found;
         let model = receipt.model.clone().unwrap_or_else(|| receipt.provider.clone());
         *found.models.entry(model).or_default() += 1;
         found.tokens = found.tokens.saturating_add(receipt.tokens.unwrap_or(0));
         found.took_ms_max = found.took_ms_max.max(receipt.took_ms);
-        let Some(question) = &self.question else { return };
+        let asked = self.question.as_ref().filter(|question| question.id == id);
+        let Some(question) = asked.filter(|_| !receipt.prompt_sha256.is_empty()) else { return };
         let as_now = [true, false]
             .map(|asks_thresholds| prompt_sha256(question, self.operator, asks_thresholds));
         found.prompts_changed += u64::from(!as_now.contains(&receipt.prompt_sha256));
@@ -181,6 +182,12 @@ impl Looking {
         }
         let is_more = advised > alone;
         self.moved(is_more).decisions += 1;
+        // One that still makes a difference goes on in this one.
+        let mut alone = alone;
+        for before in self.traces.iter_mut().filter(|it| it.is_more == is_more && !it.is_over) {
+            alone = if is_more { alone.min(before.alone) } else { alone.max(before.alone) };
+            before.is_over = true;
+        }
         let at = decision.at;
         let (windows, is_counted, is_over) = (0, false, false);
         let trace = Trace { at, is_more, alone, windows, is_counted, shadowed_to, is_over };

@@ -145,7 +145,8 @@ impl Observer for Scribe {
             return Flow::Break;
         }
         let suspended = planner.track_record().suspended_until;
-        if std::mem::replace(&mut self.suspended, suspended) != suspended {
+        let before = std::mem::replace(&mut self.suspended, suspended);
+        if suspended > before && suspended > Some(record.at) {
             let until = suspended.map(|until| until.to_string());
             tracing::warn!(until, "the advisor missed most of the last overloads; it is not asked");
         }

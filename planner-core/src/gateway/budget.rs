@@ -98,7 +98,10 @@ impl Tokens {
     pub(super) fn spend(&mut self, now: Timestamp, tokens: u64) {
         let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         let back = self.each.saturating_mul(tokens);
-        self.full_at = self.full_at.max(now).saturating_add(back);
+        // A provider may tell any number: no debt is longer than a day and what may be spent at
+        // once.
+        let most = now.saturating_add(PERIOD_MAX).saturating_add(self.burst);
+        self.full_at = self.full_at.max(now).saturating_add(back).min(most);
     }
 }
 

@@ -26,7 +26,8 @@ pub(super) fn settings(
     }
     let said = |name: &str| match (name, recording) {
         ("LLM_URL", Some(recording)) => Some(recording.to_owned()),
-        ("LLM_MODE", Some(_)) => None,
+        // Who names a recording wants it asked, and in shadow only where that is said.
+        ("LLM_MODE", Some(_)) => environment(name).filter(|mode| mode != "off"),
         _ => environment(name).filter(|value| name.starts_with("LLM_") && !value.is_empty()),
     };
     let is_named = said("LLM_URL").is_some() || said("LLM_PROVIDER").is_some();

@@ -150,7 +150,10 @@ impl Place {
             ],
             EngineKind::Swarm => [("engine", text("swarm")), ("swarm_service", text(&engine.name))],
         });
-        let advisor: Vec<(String, &str)> = plan.settings.set().collect();
+        // The key itself goes before a file that would name another.
+        let is_named = |name: &String| self.key.is_none() || name != "llm_api_key_file";
+        let set = plan.settings.set().filter(|(name, _)| is_named(name));
+        let advisor: Vec<(String, &str)> = set.collect();
         rows.extend(advisor.iter().map(|(name, value)| (name.as_str(), text(value))));
         rows.extend(self.key.iter().map(|key| ("llm_api_key_file", path(&key.path))));
         let lines: Vec<String> =
