@@ -8,8 +8,8 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use planner_core::{
     Advice, AdviceConfig, AdvisedAction, AdvisorFault, Config, Constraint, Decision, Event,
-    Heuristic, Latencies, Latency, Mode, Operation, Outcome, Planner, Quality, ReplicaBounds, Step,
-    StepLimit, Thresholds, Timestamp, Traffic, Window,
+    Heuristic, Latencies, Latency, Mode, Operation, Origin, Outcome, Planner, Quality,
+    ReplicaBounds, Step, StepLimit, Thresholds, Timestamp, Traffic, Window,
 };
 
 /// Settings before they are checked.
