@@ -132,7 +132,7 @@ fn stabilise(view: &View<'_>, state: &GuardState, wanted: u32) -> Bound {
 fn rate(view: &View<'_>, state: &GuardState, wanted: u32) -> Bound {
     let current = view.current;
     if wanted > current {
-        if let Some(last) = state.last_out() {
+        if let Some(last) = state.last_out(view.signal.breach.is_some()) {
             let until = last.saturating_add(view.config.cooldown_out());
             if view.now < until && on(Switch::CooldownOut) {
                 return Some((current, Constraint::CooldownOut { until }));
@@ -216,7 +216,7 @@ mod tests {
     fn after(scalings: &[(&Scene, u32)]) -> GuardState {
         let mut state = GuardState::default();
         for (number, (scene, to)) in scalings.iter().enumerate() {
-            state.note_scaling(&scene.view(), DecisionId(number as u64 + 1), *to);
+            state.note_scaling(&scene.view(), DecisionId(number as u64 + 1), *to, false);
         }
         state
     }
@@ -232,6 +232,19 @@ mod tests {
             .flap_budget_per_hour(2)
             .build()
             .expect("settings")
+    }
+
+    #[test]
+    fn what_only_an_advisor_added_delays_no_answer_to_a_breach_and_everything_else() {
+        for (advised, in_breach, after) in
+            [(true, true, 5), (false, true, 3), (true, false, 3), (false, false, 3)]
+        {
+            let mut state = GuardState::default();
+            state.note_scaling(&Scene::calm(100, 2).view(), DecisionId(1), 3, advised);
+            let scene = if in_breach { Scene::breach(101, 3) } else { Scene::calm(101, 3) };
+            let guarded = guard(&scene.view(), &state, 5);
+            assert_eq!(guarded.replicas, after, "advised {advised}, in breach {in_breach}");
+        }
     }
 
     #[test]
@@ -266,7 +279,7 @@ mod tests {
         let mut second = 100;
         for current in 1..=3 {
             let scene = Scene { config: free(1, 20), ..Scene::breach(second, current) };
-            state.note_scaling(&scene.view(), DecisionId(u64::from(current)), current + 1);
+            state.note_scaling(&scene.view(), DecisionId(u64::from(current)), current + 1, false);
             for settled_windows in 1..=EFFICACY_WINDOWS {
                 second += 1;
                 let after = Scene { settled_windows, ..Scene::breach(second, current + 1) };
@@ -427,7 +440,7 @@ mod tests {
                 .stabilisation_in(Duration::from_secs(86_400));
             state.note_proposal(&long.build().expect("settings"), at, 9_000 - second);
             let scene = Scene { config: config.clone(), ..Scene::calm(u64::from(second) + 1, 4) };
-            state.note_scaling(&scene.view(), DecisionId(u64::from(second)), 4 + second % 2);
+            state.note_scaling(&scene.view(), DecisionId(u64::from(second)), 4 + second % 2, false);
         }
         let (scalings, proposals) = state.lengths();
         assert!(scalings <= 1_024 && proposals <= 10, "{scalings} and {proposals}");

@@ -240,10 +240,15 @@ impl<S, B: Baseline> Kernel<S, B> {
             decision.derivation.lesson = Some(self.teach(rules, &view, judged.streaks, target));
         }
         if target != judged.current {
-            self.guards.note_scaling(&view, decision.id, target);
+            let preferred = decision.derivation.proposal.preferred;
+            let advised = decision.origin == Origin::Advisor && preferred <= judged.current;
+            self.guards.note_scaling(&view, decision.id, target, advised);
             self.note_order(target);
             self.settled_before = self.streaks.settled;
-            self.streaks.settled = 0;
+            // What only an advisor added has no effect to show before a breach is answered.
+            if !advised {
+                self.streaks.settled = 0;
+            }
         }
         decision
     }

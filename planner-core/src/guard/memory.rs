@@ -61,6 +61,8 @@ pub(super) struct Scaling {
     pub(super) id: u32,
     pub(super) from: u32,
     pub(super) to: u32,
+    /// An advisor's, where the policy alone would have added nothing.
+    pub(super) advised: bool,
 }
 
 impl Scaling {
@@ -116,7 +118,8 @@ impl GuardState {
     }
 
     /// Records a scaling that was decided. It is taken as applied until it is refused.
-    pub(crate) fn note_scaling(&mut self, view: &View<'_>, id: DecisionId, to: u32) {
+    /// `advised`: it was an advisor's, and the policy alone would have added nothing.
+    pub(crate) fn note_scaling(&mut self, view: &View<'_>, id: DecisionId, to: u32, advised: bool) {
         let (config, from) = (view.config, view.current);
         if self.would_flip(from, to) {
             self.flips.add(view.now);
@@ -134,7 +137,7 @@ impl GuardState {
         if self.scalings.len() >= SCALINGS_MAX {
             self.scalings.remove(0);
         }
-        self.scalings.push(Scaling { at: view.now, id: short(id), from, to });
+        self.scalings.push(Scaling { at: view.now, id: short(id), from, to, advised });
         if to > from && view.signal.breach.is_some() {
             let now = Ailment::of(view, id);
             // Asking again before the last one could be judged is no way around the judgement.
@@ -235,9 +238,11 @@ impl GuardState {
         self.scalings.last().map(|scaling| (scaling.at, scaling.from, scaling.to))
     }
 
-    /// When replicas were last added, while that can matter.
-    pub(super) fn last_out(&self) -> Option<Timestamp> {
-        self.scalings.iter().rev().find(|scaling| scaling.is_out()).map(|scaling| scaling.at)
+    /// When replicas were last added, while that can matter. What only an advisor added delays no
+    /// answer to a breach: without him it would come at once.
+    pub(super) fn last_out(&self, in_breach: bool) -> Option<Timestamp> {
+        let counts = |it: &&Scaling| it.is_out() && !(in_breach && it.advised);
+        self.scalings.iter().rev().find(counts).map(|scaling| scaling.at)
     }
 
     /// Until when at least `budget` changes of direction count as of the last hour; `None` when

@@ -26,6 +26,9 @@ struct StoredScaling {
     /// Format 1: it changed direction.
     #[serde(default, skip_serializing)]
     flipped: bool,
+    /// Where an advisor added what the policy alone would not have.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    advised: bool,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -38,8 +41,8 @@ enum StoredFlips {
 impl From<GuardState> for Guards {
     fn from(state: GuardState) -> Self {
         let scaling = |past: &Scaling| {
-            let Scaling { at, id, from, to } = *past;
-            StoredScaling { at, id, from, to, flipped: false }
+            let Scaling { at, id, from, to, advised } = *past;
+            StoredScaling { at, id, from, to, flipped: false, advised }
         };
         Self {
             scalings: state.scalings.iter().map(scaling).collect(),
@@ -69,8 +72,8 @@ impl From<Guards> for GuardState {
             }
         }
         let scaling = |past: StoredScaling| {
-            let StoredScaling { at, id, from, to, .. } = past;
-            Scaling { at, id, from, to }
+            let StoredScaling { at, id, from, to, advised, .. } = past;
+            Scaling { at, id, from, to, advised }
         };
         state.scalings = stored.scalings.into_iter().map(scaling).collect();
         state

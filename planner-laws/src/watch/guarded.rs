@@ -5,8 +5,8 @@ use std::time::Duration;
 use planner_core::Doubt as Doubtful;
 use planner_core::journal::Record;
 use planner_core::{
-    Config, Constraint, Decision, DecisionId, Event, Outcome, Planner, Policy, Quality, Stage,
-    Step, StepLimit, Timestamp,
+    Config, Constraint, Decision, DecisionId, Event, Origin, Outcome, Planner, Policy, Quality,
+    Stage, Step, StepLimit, Timestamp,
 };
 
 use super::{bound, decision, told_of};
@@ -128,6 +128,9 @@ struct Scaling {
     from: u32,
     to: u32,
     flips: bool,
+    /// An advisor's, where the policy alone would have added nothing.
+    advised: bool,
+    in_breach: bool,
 }
 
 impl Scaling {
@@ -161,7 +164,11 @@ impl Book {
         let Step::Decide(decision) = &record.step else { return None };
         let (from, to) = decision.derivation.current.zip(decision.target())?;
         let at = i128::from(self.now.as_nanos());
-        let mut scaling = Scaling { id: decision.id, at, from, to, flips: false };
+        let argument = &decision.derivation;
+        let advised = decision.origin == Origin::Advisor && argument.proposal.preferred <= from;
+        let in_breach = argument.signal.breach.is_some();
+        let flips = false;
+        let mut scaling = Scaling { id: decision.id, at, from, to, flips, advised, in_breach };
         let last = self.scalings.last();
         scaling.flips = last.is_some_and(|last| last.is_out() != scaling.is_out());
         Some(scaling)
@@ -216,7 +223,9 @@ impl Rate {
         let (config, book) = (&self.config, &self.book);
         let bounds = config.bounds();
         if scaling.is_out() {
-            let last = self.book.scalings.iter().rev().find(|past| past.is_out());
+            // Without the advisor a breach would be answered at once, and so it is with him.
+            let counts = |past: &&Scaling| past.is_out() && !(scaling.in_breach && past.advised);
+            let last = self.book.scalings.iter().rev().find(counts);
             let soon = last.is_some_and(|last| book.within(last, config.cooldown_out()));
             if soon && scaling.from >= bounds.min() {
                 return Err(String::from("scaled out too soon after scaling out"));

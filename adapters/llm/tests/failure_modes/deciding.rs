@@ -2,8 +2,8 @@
 
 use planner_core::journal::replay;
 use planner_core::{
-    Advice, AdvisedAction, AdvisorFault, Consultation, Decision, Event, Heuristic, Idle, Origin,
-    Planner, Step, Thresholds, Verdict,
+    Advice, AdviceConfig, AdvisedAction, AdvisorFault, Consultation, Decision, Event, Heuristic,
+    Idle, Origin, Planner, Step, Thresholds, Verdict,
 };
 use proptest::prelude::*;
 
@@ -27,6 +27,33 @@ fn m07_an_advisor_that_always_waits_delays_no_scale_out_under_overload() {
     let alone = World::new(None).live(overload(), always(AdvisedAction::Noop));
     let (advised, alone) = (first_out(&advised).expect("out"), first_out(&alone).expect("out"));
     assert!(advised <= alone, "{advised} windows instead of {alone}");
+}
+
+#[test]
+fn m07b_what_only_advice_added_delays_no_answer_to_the_breach_that_follows() {
+    let live = |advice: Option<AdviceConfig>| {
+        let mut world = World::new(advice);
+        world.ready = 1;
+        // Calm, until an advisor takes one in reserve; a second later it is an overload.
+        let mut decisions = Vec::new();
+        for index in 0..40 {
+            let decision =
+                world.window(NORMAL_MS + f64::from(index % 3), &mut always(AdvisedAction::ScaleUp));
+            let taken = decision.target().is_some();
+            decisions.push(decision);
+            if taken || index == 25 {
+                break;
+            }
+        }
+        let reserve = world.ready;
+        let answer = world.window(400.0, &mut always(AdvisedAction::Noop));
+        (reserve, answer)
+    };
+    let (reserve, advised) = live(Some(AdviceConfig { reserve: 1, ..eager() }));
+    let (none, alone) = live(None);
+    assert_eq!((reserve, none), (2, 1), "nobody took a reserve");
+    assert!(alone.target().is_some(), "{alone}");
+    assert!(advised.replicas() >= alone.replicas(), "{advised}, without an advisor {alone}");
 }
 
 /// Latencies of calm, of a little unrest and of overload.
