@@ -1,11 +1,11 @@
 //! P26: nothing grows. Memory, files, threads and logs of every program stay as they are while
 //! replicas come and go and fifty slow readers hang on the dashboard, and the loop keeps its pace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use planner_core::{Event, NoSignal};
+use planner_core::{Event, NoSignal, Timestamp};
 use planner_examples_stack::demo::servers::{Process, free_address};
 use planner_runtime::JournalReader;
 use tokio::io::AsyncWriteExt as _;
@@ -20,6 +20,8 @@ use crate::support_stack::{Stack, Traffic, served};
 const WINDOW_S: f64 = 3.0;
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(5);
+/// How many of these between two looks at the journals, which keep about twenty minutes.
+const LOOKS_A_JOURNAL: u64 = 60;
 
 /// What one program uses at a moment.
 #[derive(Clone, Copy, Debug)]
@@ -107,22 +109,28 @@ async fn slow_readers(listen: std::net::SocketAddr) -> Vec<TcpStream> {
     readers
 }
 
-/// Seconds between the windows that the planner decided on, oldest first.
-fn pace(state: &Path) -> Vec<f64> {
+/// Adds when the planner decided on a window, as far as the journals go back: the oldest are given
+/// up, so this is asked for long before that.
+fn note_windows(state: &Path, times: &mut BTreeSet<Timestamp>) {
     let entries = std::fs::read_dir(state).expect("a folder").map(|entry| entry.expect("one"));
     let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
     paths.sort_unstable();
-    let mut times = Vec::new();
     for path in paths {
-        let records = JournalReader::<NoSignal>::records(&path).expect("a journal");
+        // The oldest may be gone by now, and the newest may hold nothing yet.
+        let Ok(records) = JournalReader::<NoSignal>::records(&path) else { continue };
         for record in records.map(|record| record.expect("whole")) {
             if matches!(record.event, Event::Observe(_)) {
-                times.push(record.at);
+                times.insert(record.at);
             }
         }
     }
-    times.windows(2).map(|pair| pair[1].saturating_since(pair[0]).as_secs_f64()).collect()
+}
+
+/// Seconds between the windows, oldest first.
+fn pace(times: &BTreeSet<Timestamp>) -> Vec<f64> {
+    let later = times.iter().skip(1);
+    times.iter().zip(later).map(|(at, next)| next.saturating_since(*at).as_secs_f64()).collect()
 }
 
 /// Starts every program; the planner decides and gives no orders, the test does.
@@ -161,12 +169,16 @@ async fn p26_nothing_grows_and_the_loop_keeps_its_pace_while_replicas_come_and_g
     let length = Duration::from_secs(rounds(300, 7_200).into());
     let (began, mut orders) = (Instant::now(), 0_u64);
     let mut seen: BTreeMap<&str, Vec<Usage>> = BTreeMap::new();
+    let mut times = BTreeSet::new();
     while began.elapsed() < length {
         orders += 1;
         let replicas = if orders % 4 < 2 { 3 } else { 1 };
         // Of an epoch that no planner reaches.
         stack.order(1_000_000, orders, replicas, None).await;
         sleep(LOOK).await;
+        if orders.is_multiple_of(LOOKS_A_JOURNAL) {
+            note_windows(&stack.rig.path("state"), &mut times);
+        }
         for (name, program) in &running {
             let log = stack.rig.path(&format!("{name}.log"));
             let usage = Usage::of(program.id().expect("it runs"), &log);
@@ -174,7 +186,8 @@ async fn p26_nothing_grows_and_the_loop_keeps_its_pace_while_replicas_come_and_g
         }
     }
     let (sent, failures) = traffic.end().await;
-    let gaps = pace(&stack.rig.path("state"));
+    note_windows(&stack.rig.path("state"), &mut times);
+    let gaps = pace(&times);
     let grown: Vec<_> = seen.iter().map(|(name, seen)| (name, growth(seen))).collect();
     for (name, told) in &grown {
         println!("{name}: {}", told.as_ref().unwrap_or_else(|told| told));
