@@ -88,7 +88,7 @@ pub struct GateState {
 
 #[cfg(feature = "serde")]
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-const fn is_zero(number: &u64) -> bool {
+pub(crate) const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
@@ -338,30 +338,42 @@ mod tests {
         assert_eq!(seconds, [0, 120, 240, 360, 480]);
     }
 
+    /// Calls admitted in three days of asking each ten seconds, through restarts; what each costs.
+    fn three_days(config: &AdviceConfig, tokens: Option<u64>) -> Vec<u64> {
+        let mut gate = Gateway::new(config, 0);
+        let mut admitted = Vec::new();
+        for second in (0..3 * 86_400).step_by(10) {
+            if second % 7_000 == 0 {
+                let state = gate.state();
+                gate = Gateway::new(config, 0);
+                gate.restore(state);
+            }
+            if let Ok(permit) = gate.admit(at(second)) {
+                gate.spend(at(second), tokens);
+                gate.settle(at(second), permit, CallOutcome::Answered);
+                admitted.push(second);
+            }
+        }
+        admitted
+    }
+
+    /// The most calls in any 24 hours.
+    fn most_in_a_day(admitted: &[u64]) -> u64 {
+        let from = |start: u64| {
+            admitted.iter().filter(|at| (start..start + 86_400).contains(*at)).count() as u64
+        };
+        admitted.iter().map(|start| from(*start)).max().expect("calls")
+    }
+
     #[test]
     fn no_day_sees_more_calls_than_its_budget_through_restarts_too() {
         for calls_per_day in [1, 2, 3, 18, 20, 250] {
             let config = AdviceConfig { calls_per_day, ..per_minute(2.0) };
-            let mut gate = Gateway::new(&config, 0);
-            let mut admitted = Vec::new();
-            for second in (0..3 * 86_400).step_by(10) {
-                if second % 7_000 == 0 {
-                    let state = gate.state();
-                    gate = Gateway::new(&config, 0);
-                    gate.restore(state);
-                }
-                if let Ok(permit) = gate.admit(at(second)) {
-                    gate.settle(at(second), permit, CallOutcome::Answered);
-                    admitted.push(second);
-                }
-            }
-            for start in &admitted {
-                let day = admitted.iter().filter(|at| (*start..start + 86_400).contains(at));
-                let calls = u32::try_from(day.count()).expect("few");
-                assert!(calls <= calls_per_day, "{calls} of {calls_per_day} a day");
-            }
-            let all = u32::try_from(admitted.len()).expect("few");
-            assert!(all >= 2 * calls_per_day, "{all} in three days of {calls_per_day} each");
+            let (admitted, most) = (three_days(&config, Some(0)), u64::from(calls_per_day));
+            let calls = most_in_a_day(&admitted);
+            assert!(calls <= most, "{calls} of {most} a day");
+            let all = admitted.len() as u64;
+            assert!(all >= 2 * most, "{all} in three days of {most} each");
         }
     }
 
@@ -371,26 +383,10 @@ mod tests {
         let config = AdviceConfig { tokens_per_day, ..per_minute(2.0) };
         for tokens in [Some(10_000), Some(700), None] {
             let each = tokens.unwrap_or(TOKENS_UNKNOWN);
-            let mut gate = Gateway::new(&config, 0);
-            let mut admitted = Vec::new();
-            for second in (0..3 * 86_400).step_by(10) {
-                if second % 7_000 == 0 {
-                    let state = gate.state();
-                    gate = Gateway::new(&config, 0);
-                    gate.restore(state);
-                }
-                if let Ok(permit) = gate.admit(at(second)) {
-                    gate.spend(at(second), tokens);
-                    gate.settle(at(second), permit, CallOutcome::Answered);
-                    admitted.push(second);
-                }
-            }
-            for start in &admitted {
-                let day = admitted.iter().filter(|at| (*start..start + 86_400).contains(at));
-                let spent = u64::try_from(day.count()).expect("few") * each;
-                assert!(spent <= u64::from(tokens_per_day) + each, "{spent} tokens a day");
-            }
-            let all = u64::try_from(admitted.len()).expect("few") * each;
+            let admitted = three_days(&config, tokens);
+            let spent = most_in_a_day(&admitted) * each;
+            assert!(spent <= u64::from(tokens_per_day) + each, "{spent} tokens a day");
+            let all = admitted.len() as u64 * each;
             assert!(all >= 2 * u64::from(tokens_per_day), "{all} tokens in three days");
         }
     }

@@ -240,8 +240,10 @@ impl<S, B: Baseline> Kernel<S, B> {
             decision.derivation.lesson = Some(self.teach(rules, &view, judged.streaks, target));
         }
         if target != judged.current {
-            let preferred = decision.derivation.proposal.preferred;
-            let advised = decision.origin == Origin::Advisor && preferred <= judged.current;
+            let alone = decision.derivation.proposal.preferred;
+            let advised = decision.origin == Origin::Advisor
+                && alone <= judged.current
+                && judged.current < target;
             self.guards.note_scaling(&view, decision.id, target, advised);
             self.note_order(target);
             self.settled_before = self.streaks.settled;

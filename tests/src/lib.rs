@@ -63,28 +63,19 @@ pub struct Running(Option<Child>);
 impl Running {
     /// Starts a program with its output thrown away.
     pub fn start(name: &str, args: &[&str]) -> Self {
-        let child = Command::new(program(name))
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        Self(Some(child))
+        Self::spawn(Command::new(program(name)).args(args), Stdio::null)
     }
 
     /// Starts a program with more in its environment, and keeps its output for
     /// [`Running::output`]; one that writes more than a pipe holds waits for that.
     pub fn start_with(name: &str, args: &[&str], environment: &[(&str, &str)]) -> Self {
-        let child = Command::new(program(name))
-            .args(args)
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        Self(Some(child))
+        let mut command = Command::new(program(name));
+        Self::spawn(command.args(args).envs(environment.iter().copied()), Stdio::piped)
+    }
+
+    fn spawn(command: &mut Command, output: fn() -> Stdio) -> Self {
+        let command = command.stdin(Stdio::null()).stdout(output()).stderr(output());
+        Self(Some(command.spawn().expect("the program starts")))
     }
 
     /// Waits for its end and gives what it wrote.

@@ -184,17 +184,9 @@ fn rounded(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use planner_core::{AdviceConfig, Config, ReplicaBounds};
-
     use super::*;
-    use crate::{Provider, Rung, sample};
-
-    /// A consultation as a planner makes it.
-    fn consultation() -> Consultation {
-        let bounds = ReplicaBounds::new(2, 10).expect("bounds");
-        let config = Config::builder(bounds).advice(AdviceConfig::default()).build();
-        sample(config.expect("settings")).expect("a question")
-    }
+    use crate::sample::consultation;
+    use crate::{Provider, Rung};
 
     #[test]
     fn a_question_is_short_and_of_numbers_and_our_words_alone() {

@@ -163,17 +163,10 @@ impl Advisor for RecordedAdvisor {
 
 #[cfg(test)]
 mod tests {
-    use planner_core::{AdviceConfig, AdvisedAction, Config, ReplicaBounds};
+    use planner_core::AdvisedAction;
 
     use super::*;
-    use crate::sample;
-
-    /// Two replicas, one more allowed.
-    fn consultation() -> Consultation {
-        let bounds = ReplicaBounds::new(2, 10).expect("bounds");
-        let config = Config::builder(bounds).advice(AdviceConfig::default()).build();
-        sample(config.expect("settings")).expect("a question")
-    }
+    use crate::sample::consultation;
 
     fn advisor(text: &str) -> RecordedAdvisor {
         let operator = Thresholds { up_ratio: 8.0, down_ratio: 1.1, up_z: 6.0 };

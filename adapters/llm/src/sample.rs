@@ -24,3 +24,11 @@ pub fn sample(config: Config) -> Option<Consultation> {
     }
     None
 }
+
+/// The question of a planner of two to ten replicas with default settings, to test with.
+#[cfg(test)]
+pub(crate) fn consultation() -> Consultation {
+    let bounds = planner_core::ReplicaBounds::new(2, 10).expect("bounds");
+    let config = Config::builder(bounds).advice(planner_core::AdviceConfig::default()).build();
+    sample(config.expect("settings")).expect("a question")
+}

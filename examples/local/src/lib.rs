@@ -6,7 +6,7 @@
 //! - [`scenario`]: the load of a run as one line of text.
 //! - [`loadgen`]: an open-loop load generator that never waits for an answer before it sends.
 //! - [`score`]: what the run cost its users, and what it would have cost at the very least.
-//! - [`second_look`]: what an advisor was worth in a run.
+//! - [`advice_report`]: what an advisor was worth in a run.
 //! - [`report`]: the run as one self-contained HTML page.
 //! - [`view`]: the run as it happens, in a terminal.
 //!
@@ -18,6 +18,7 @@
     reason = "this package is never published: its only users are its own programs"
 )]
 
+pub mod advice_report;
 pub mod advice_vectors;
 pub mod advisor;
 pub mod app;
@@ -30,7 +31,6 @@ pub mod repeat;
 pub mod report;
 pub mod scenario;
 pub mod score;
-pub mod second_look;
 pub mod settings;
 pub mod view;
 

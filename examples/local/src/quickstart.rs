@@ -4,6 +4,7 @@
 //! open-loop load, runs the planner on what the balancer measures, and writes down everything:
 //! journal, request log, `run.json`, `report.html`. Not for production: the pieces it wires are.
 
+mod advisor;
 mod args;
 mod error;
 mod folder;
@@ -12,7 +13,6 @@ mod outcome;
 mod policy;
 mod recorder;
 mod run;
-mod second_opinion;
 mod service;
 
 pub use args::{Args, Plan, UsageError};

@@ -15,6 +15,7 @@ use planner_runtime::{JournalError, JournalReader};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use crate::advice_report::Prompts;
 use crate::quickstart::{PolicyName, UnknownPolicy};
 
 /// What a replay found.
@@ -24,6 +25,8 @@ pub struct Repeated {
     pub decisions: u64,
     /// The first step that did not, told with both derivations.
     pub difference: Option<String>,
+    /// Prompts that this version would write otherwise.
+    pub prompts_changed: u64,
     /// The journal ends in the middle of a record.
     pub torn: bool,
 }
@@ -109,8 +112,12 @@ where
 {
     let (mut planner, mut reader) = open(path, policy)?;
     let mut broken = None;
+    let mut prompts = Prompts::of(planner.config());
     let records = reader.by_ref().map_while(|record| match record {
-        Ok(record) => Some(record),
+        Ok(record) => {
+            prompts.take(&record);
+            Some(record)
+        }
         Err(error) => {
             broken = Some(error);
             None
@@ -123,6 +130,7 @@ where
     Ok(Repeated {
         decisions: repeated.decisions,
         difference: repeated.divergence.as_deref().map(difference),
+        prompts_changed: prompts.changed,
         torn: reader.is_torn(),
     })
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::Snapshot;
 use crate::Timestamp;
 use crate::config::Thresholds;
-use crate::gateway::GateState;
+use crate::gateway::{GateState, is_zero};
 use crate::guard::GuardState;
 use crate::kernel::{Kernel, Streaks};
 use crate::operation::Operation;
@@ -57,16 +57,11 @@ struct StoredTally {
     last_consulted: Option<(Timestamp, ConsultKey)>,
     last_tick: Option<Timestamp>,
     /// Where there was an advisor.
-    #[serde(default, skip_serializing_if = "is_none_yet")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     charged: u64,
     /// Where an answer was judged.
     #[serde(default, skip_serializing_if = "TrackRecord::is_empty")]
     track: TrackRecord,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-const fn is_none_yet(number: &u64) -> bool {
-    *number == 0
 }
 
 impl<S: Serialize, B: Serialize> Serialize for Snapshot<S, B> {

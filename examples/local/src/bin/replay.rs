@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use planner_examples_local::{program, repeat, second_look};
+use planner_examples_local::{advice_report, program, repeat};
 
 /// Exit code for a decision that came out differently.
 const EXIT_DIFFERS: u8 = 1;
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     if parsed.advice {
-        let found = second_look::look(&parsed.journal).map(|found| {
+        let found = advice_report::report(&parsed.journal).map(|found| {
             program::say(&format!("{:#}", serde_json::json!(found)));
         });
         return program::finish("replay", found);
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
                 program::say(&difference);
                 return ExitCode::from(EXIT_DIFFERS);
             }
-            let changed = second_look::look(&parsed.journal).map_or(0, |it| it.prompts_changed);
+            let changed = repeated.prompts_changed;
             if changed > 0 {
                 program::complain(&format!(
                     "replay: this version would write {changed} prompts otherwise; what was \

@@ -9,8 +9,8 @@ use std::time::Duration;
 use planner_core::{AdviceConfig, Config, ConfigError, ReplicaBounds, StepLimit};
 use thiserror::Error;
 
+use super::advisor;
 use super::policy::{PolicyName, UnknownPolicy};
-use super::second_opinion;
 use crate::scenario::{Scenario, ScenarioError};
 use crate::settings::{Settings, SettingsError};
 
@@ -93,7 +93,8 @@ Settings of the planner in this run, made for two minutes rather than two months
   that silence is never taken for calm; baseline warm after 8 windows; cooldown 2 s out
   and 3 s in; scale-in only below everything proposed in the last 6 s; at most 4
   replicas or 100 % more per 2 s, at most 1 replica or 50 % fewer per 3 s. An advisor
-  is asked the same again after 5 s, and its thresholds are in force for 30 s.
+  is asked the same again after 5 s, and its thresholds are in force for 30 s;
+  a recording is asked up to once a second, and may keep one replica in reserve.
 Everything binds to loopback. Ctrl-C ends the run and still writes the report.";
 
 /// Everything that a run needs to know, checked.
@@ -104,7 +105,7 @@ pub struct Plan {
     /// The planner's settings.
     pub config: Config,
     /// Who is asked for a second opinion.
-    pub settings: Settings,
+    pub advisor: Settings,
     /// Who decides.
     pub policy: PolicyName,
     /// Requests that wait at one replica.
@@ -135,11 +136,11 @@ impl TryFrom<Args> for Plan {
             seconds => seconds.map(Duration::from_secs_f64),
         };
         let environment = |name: &str| std::env::var(name).ok();
-        let settings = second_opinion::settings(args.advisor.as_deref(), environment)?;
+        let advisor = advisor::settings(args.advisor.as_deref(), environment)?;
         Ok(Self {
             scenario: args.scenario.parse()?,
-            config: config(&args, settings.config()?.advice())?,
-            settings,
+            config: config(&args, advisor.config()?.advice())?,
+            advisor,
             policy: args.policy.parse()?,
             in_flight_per_replica: workers
                 .saturating_mul(NonZeroU32::MIN.saturating_add(IN_FLIGHT_PER_WORKER - 1)),

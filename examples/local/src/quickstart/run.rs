@@ -73,7 +73,7 @@ where
 
 /// Who is asked, if anybody.
 fn advisor(plan: &Plan) -> Result<Option<Arc<dyn Advisor>>, QuickstartError> {
-    Ok(match chosen(&plan.settings)? {
+    Ok(match chosen(&plan.advisor)? {
         None => None,
         Some(Chosen::Record(advisor)) => Some(Arc::new(advisor)),
         #[cfg(feature = "model")]

@@ -94,7 +94,7 @@ impl Place {
         let mut nginx = NginxSettings::new(config, file, pid, free()?);
         nginx.log = Some(free()?);
         let settings = stack.join("settings.toml");
-        let key = Key::of(&plan.settings)?;
+        let key = Key::of(&plan.advisor)?;
         let place = Self { stack: stack.to_owned(), http, redis, dashboard, nginx, settings, key };
         std::fs::write(&place.settings, place.settings_text(args, plan, engine))
             .map_err(|cause| DemoError::File { path: place.settings.clone(), cause })?;
@@ -152,7 +152,7 @@ impl Place {
         });
         // The key itself goes before a file that would name another.
         let is_named = |name: &String| self.key.is_none() || name != "llm_api_key_file";
-        let set = plan.settings.set().filter(|(name, _)| is_named(name));
+        let set = plan.advisor.set().filter(|(name, _)| is_named(name));
         let advisor: Vec<(String, &str)> = set.collect();
         rows.extend(advisor.iter().map(|(name, value)| (name.as_str(), text(value))));
         rows.extend(self.key.iter().map(|key| ("llm_api_key_file", path(&key.path))));

@@ -11,8 +11,8 @@ use std::path::Path;
 use planner_core::journal::Record;
 use planner_core::track::{Agreement, HORIZON_WINDOWS};
 use planner_core::{
-    Consultation, ConsultationId, Decision, Event, Heuristic, NoSignal, Planner, Poc, Policy,
-    Receipt, Step, Thresholds, Timestamp, Verdict,
+    Config, Consultation, Decision, Event, Heuristic, NoSignal, Planner, Poc, Policy, Receipt,
+    Step, Thresholds, Timestamp, Verdict,
 };
 use planner_llm::prompt_sha256;
 use serde::Serialize;
@@ -23,7 +23,7 @@ use crate::repeat::{RepeatError, open, policy_of};
 
 /// What an advisor was worth.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct SecondLook {
+pub struct AdviceReport {
     /// Questions that were asked.
     pub questions: u64,
     /// What became of them, by verdict.
@@ -94,22 +94,22 @@ struct Trace {
 /// # Errors
 ///
 /// [`RepeatError`] when it cannot be read here.
-pub fn look(path: &Path) -> Result<SecondLook, RepeatError> {
+pub fn report(path: &Path) -> Result<AdviceReport, RepeatError> {
     match policy_of(path)? {
-        PolicyName::Heuristic => look_with(path, Heuristic),
-        PolicyName::Poc => look_with(path, Poc),
+        PolicyName::Heuristic => report_with(path, Heuristic),
+        PolicyName::Poc => report_with(path, Poc),
     }
 }
 
-fn look_with<P>(path: &Path, policy: P) -> Result<SecondLook, RepeatError>
+fn report_with<P>(path: &Path, policy: P) -> Result<AdviceReport, RepeatError>
 where
     P: Policy<Signal = NoSignal>,
     P::State: DeserializeOwned,
 {
     let (mut planner, reader): (Planner<P>, _) = open(path, policy)?;
     let mut looking = Looking {
-        found: SecondLook::default(),
-        operator: planner.config().thresholds(),
+        found: AdviceReport::default(),
+        prompts: Prompts::of(planner.config()),
         question: None,
         traces: Vec::new(),
     };
@@ -119,6 +119,7 @@ where
         let _as_recorded = planner.step(record.at, record.event);
     }
     let mut found = looking.found;
+    found.prompts_changed = looking.prompts.changed;
     found.overload = planner.track_record().overload.into();
     found.idle = planner.track_record().idle.into();
     Ok(found)
@@ -126,16 +127,17 @@ where
 
 /// A journal half read.
 struct Looking {
-    found: SecondLook,
-    operator: Thresholds,
+    found: AdviceReport,
+    prompts: Prompts,
     question: Option<Consultation>,
     traces: Vec<Trace>,
 }
 
 impl Looking {
     fn take(&mut self, record: &Record) {
-        if let Event::Attest(id, receipt) = &record.event {
-            self.take_receipt(*id, receipt);
+        self.prompts.take(record);
+        if let Event::Attest(_, receipt) = &record.event {
+            self.take_receipt(receipt);
         }
         match &record.step {
             Step::Consult(consultation) => {
@@ -150,17 +152,12 @@ impl Looking {
         }
     }
 
-    fn take_receipt(&mut self, id: ConsultationId, receipt: &Receipt) {
+    fn take_receipt(&mut self, receipt: &Receipt) {
         let found = &mut self.found;
         let model = receipt.model.clone().unwrap_or_else(|| receipt.provider.clone());
         *found.models.entry(model).or_default() += 1;
         found.tokens = found.tokens.saturating_add(receipt.tokens.unwrap_or(0));
         found.took_ms_max = found.took_ms_max.max(receipt.took_ms);
-        let asked = self.question.as_ref().filter(|question| question.id == id);
-        let Some(question) = asked.filter(|_| !receipt.prompt_sha256.is_empty()) else { return };
-        let as_now = [true, false]
-            .map(|asks_thresholds| prompt_sha256(question, self.operator, asks_thresholds));
-        found.prompts_changed += u64::from(!as_now.contains(&receipt.prompt_sha256));
     }
 
     /// Starts to follow a decision that advice moved, or would have.
@@ -222,6 +219,33 @@ impl Looking {
 
     const fn moved(&mut self, is_more: bool) -> &mut Moved {
         if is_more { &mut self.found.more } else { &mut self.found.fewer }
+    }
+}
+
+/// Counts the prompts of a journal that this version would write otherwise.
+pub(crate) struct Prompts {
+    operator: Thresholds,
+    question: Option<Consultation>,
+    pub(crate) changed: u64,
+}
+
+impl Prompts {
+    /// For the journal of a planner of this configuration.
+    pub(crate) fn of(config: &Config) -> Self {
+        Self { operator: config.thresholds(), question: None, changed: 0 }
+    }
+
+    /// Takes the next record in.
+    pub(crate) fn take(&mut self, record: &Record) {
+        if let Step::Consult(consultation) = &record.step {
+            self.question = Some(consultation.clone());
+        }
+        let Event::Attest(id, receipt) = &record.event else { return };
+        let asked = self.question.as_ref().filter(|question| question.id == *id);
+        let Some(question) = asked.filter(|_| !receipt.prompt_sha256.is_empty()) else { return };
+        let as_now = [true, false]
+            .map(|asks_thresholds| prompt_sha256(question, self.operator, asks_thresholds));
+        self.changed += u64::from(!as_now.contains(&receipt.prompt_sha256));
     }
 }
 
