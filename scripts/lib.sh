@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
 
 # The crates that are published, in the order in which they would be.
-publishable=(planner-core planner-lab planner-laws planner-ports planner-runtime planner-local planner-probe
+publishable=(planner-core planner-peers planner-lab planner-laws planner-ports planner-runtime planner-local planner-probe
     planner-nginx planner-redis planner-docker planner-llm)
 
 # Servers live where only root's path looks.

@@ -1,7 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+pub mod optimum;
 mod plant;
+pub mod queue;
 mod run;
+pub mod theory;
+pub mod trace;
 
 pub use plant::{Plant, PlantSpec};
 pub use run::{Point, Run, run};

@@ -18,7 +18,16 @@ const LONGER: [&str; 2] = ["planner-core/src/config.rs", "planner-core/src/plann
 fn sources() -> Vec<(String, String)> {
     let mut sources = Vec::new();
     let mut folders: Vec<PathBuf> =
-        ["planner-core", "planner-lab", "planner-laws", "adapters", "benches", "examples", "tests"]
+        [
+            "planner-core",
+            "planner-lab",
+            "planner-laws",
+            "planner-peers",
+            "adapters",
+            "benches",
+            "examples",
+            "tests",
+        ]
             .into_iter()
             .filter(|name| root().join(name).is_dir())
             .map(|name| root().join(name))

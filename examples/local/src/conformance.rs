@@ -3,6 +3,10 @@
 //! Runs the families that planner implements so far. A family it does not know is reported, never
 //! passed over in silence. Not for making vectors.
 
+mod hpa;
+mod keda;
+mod kpa;
+mod nomad;
 mod poc;
 
 use std::collections::BTreeMap;
@@ -111,6 +115,10 @@ fn check(vector: &Vector, results: &mut Results) {
     let tally = results.0.entry(format!("{}/{}", vector.family, vector.kind)).or_default();
     tally.total += 1;
     let got = match vector.family.as_str() {
+        "hpa" => hpa::run(vector),
+        "keda" => keda::run(vector),
+        "kpa" => kpa::run(vector),
+        "nomad" => nomad::run(vector),
         "poc" => poc::run(vector),
         _ => None,
     };

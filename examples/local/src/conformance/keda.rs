@@ -1,0 +1,10 @@
+//! KEDA.
+
+use serde_json::Value;
+
+use super::Vector;
+
+/// What comes out; `None` for a kind that is not implemented.
+pub(super) fn run(_vector: &Vector) -> Option<Result<Value, serde_json::Error>> {
+    None
+}

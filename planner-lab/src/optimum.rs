@@ -1,0 +1,1 @@
+//! The least that was possible, with the whole load known in advance.

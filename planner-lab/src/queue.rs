@@ -1,0 +1,1 @@
+//! A service as a queue of single requests, in virtual time.

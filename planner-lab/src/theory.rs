@@ -1,0 +1,1 @@
+//! What queueing theory says: the yardstick of the plants.

@@ -1,0 +1,1 @@
+//! Load over time: measured by others, exported by tools, or made up.

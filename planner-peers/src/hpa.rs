@@ -1,0 +1,1 @@
+//! Kubernetes Horizontal Pod Autoscaler v2.

@@ -1,0 +1,1 @@
+//! Knative Pod Autoscaler.

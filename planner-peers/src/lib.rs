@@ -1,0 +1,7 @@
+#![doc = include_str!("../README.md")]
+
+pub mod hpa;
+pub mod keda;
+pub mod kpa;
+pub mod nomad;
+pub mod poc;
