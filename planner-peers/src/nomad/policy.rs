@@ -1,0 +1,365 @@
+//! The whole as a [`Policy`]: checks that vote every interval, and a cooldown after each scaling.
+//!
+//! Bounds are the planner's ([`Config::bounds`](planner_core::Config::bounds)). Its guards bind
+//! after this policy as after any other; for Nomad alone, give them their widest settings.
+//!
+//! | rule | says |
+//! |---|---|
+//! | [`Nomad::RULE_UP`] | the winning check asks for more |
+//! | [`Nomad::RULE_DOWN`] | the winning check asks for fewer |
+//! | [`Nomad::RULE_CAPPED`] | what it asked for was outside the bounds |
+//! | [`Nomad::RULE_COOLDOWN`] | the last scaling is too recent |
+//! | [`Nomad::RULE_NO_METRICS`] | a check has no fresh values: the whole evaluation is off |
+//! | [`Nomad::RULE_DRY_RUN`] | the winning count is -1, the mark of a dry run |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use core::time::Duration;
+
+use planner_core::{Policy, Proposal, Reason, Timestamp, View};
+
+use super::action::{Action, Direction};
+use super::check::Check;
+use super::error::NomadError;
+use super::evaluate::{Vote, winner};
+use super::strategy::{Strategy, TargetValue};
+
+/// Values that are kept of one answer: the newest.
+pub const VALUES_MAX: usize = 1_024;
+
+/// The name of the one check of [`Nomad::target_value`] and [`Nomad::target_per_replica`].
+pub const ONLY_CHECK: &str = "metric";
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// When it evaluates, and how long it rests. Defaults are Nomad's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "written out by those who configure the policy")]
+pub struct NomadSettings {
+    /// Time between two evaluations, 1 ms to one day; default 10 s.
+    pub evaluation_interval: Duration,
+    /// Rest after a scaling, up to one day; default 5 min.
+    pub cooldown: Duration,
+    /// Rest after a scale-out, up to one day; default `None`, which is `cooldown`.
+    pub cooldown_on_scale_up: Option<Duration>,
+}
+
+impl Default for NomadSettings {
+    fn default() -> Self {
+        Self {
+            evaluation_interval: Duration::from_secs(10),
+            cooldown: Duration::from_secs(300),
+            cooldown_on_scale_up: None,
+        }
+    }
+}
+
+impl NomadSettings {
+    fn validated(self) -> Result<Self, NomadError> {
+        let least = Duration::from_millis(1);
+        within("evaluation_interval", self.evaluation_interval, least)?;
+        within("cooldown", self.cooldown, Duration::ZERO)?;
+        let up = self.cooldown_on_scale_up.unwrap_or(self.cooldown);
+        within("cooldown_on_scale_up", up, Duration::ZERO)?;
+        Ok(self)
+    }
+
+    fn rest_after(&self, direction: Direction) -> Duration {
+        match direction {
+            Direction::Up => self.cooldown_on_scale_up.unwrap_or(self.cooldown),
+            Direction::Down | Direction::None => self.cooldown,
+        }
+    }
+}
+
+fn within(setting: &'static str, span: Duration, min: Duration) -> Result<(), NomadError> {
+    if (min..=DAY).contains(&span) {
+        return Ok(());
+    }
+    Err(NomadError::SpanOutOfRange { setting, span, min, max: DAY })
+}
+
+/// The Nomad Autoscaler as a policy.
+///
+/// Each check is fed by [`NomadSignal`]s under its name. One that has no values within its query
+/// window, or whose query failed, calls the evaluation off: nothing is scaled on half the truth.
+///
+/// ```
+/// use planner_peers::nomad::{Check, Nomad, NomadSettings, Strategy};
+///
+/// let cpu = Strategy::parse("target-value", &[("target", "70")])?;
+/// let idle = Strategy::parse("threshold", &[("upper_bound", "20"), ("delta", "-1")])?;
+/// let checks = [Check::new("cpu", cpu).in_group("cpu"), Check::new("idle", idle).in_group("cpu")];
+/// let policy = Nomad::new(checks, NomadSettings::default())?;
+/// assert_eq!(policy.checks().len(), 2);
+/// # Ok::<(), planner_peers::nomad::NomadError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nomad {
+    checks: Vec<Check>,
+    settings: NomadSettings,
+}
+
+/// What the metrics answered to one check.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[expect(clippy::exhaustive_structs, reason = "written out by those who ask the metrics")]
+pub struct NomadSignal {
+    /// The check's name; an unknown one is passed over.
+    pub check: String,
+    /// When the answer was true; a time after the planner's is the planner's.
+    pub at: Timestamp,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// What came of a query.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[expect(clippy::exhaustive_enums, reason = "a query gives values or it fails")]
+pub enum Answer {
+    /// The query failed.
+    Failed,
+    /// The values of the query window, oldest first.
+    Values(Vec<f64>),
+}
+
+/// What the policy remembers.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct NomadState {
+    /// The newest answer of each check.
+    answers: BTreeMap<String, (Timestamp, Answer)>,
+    last: Option<Scaling>,
+    /// The one before, should the last be refused.
+    before: Option<Scaling>,
+}
+
+/// A scaling that starts a cooldown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Scaling {
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Which way it went.
+    pub direction: Direction,
+}
+
+impl NomadState {
+    /// The scaling whose cooldown runs, or ran last.
+    pub const fn last_scaling(&self) -> Option<Scaling> {
+        self.last
+    }
+}
+
+impl Nomad {
+    /// The winning check asks for more.
+    pub const RULE_UP: u32 = 1;
+    /// The winning check asks for fewer.
+    pub const RULE_DOWN: u32 = 2;
+    /// What the winning check asked for was outside the bounds.
+    pub const RULE_CAPPED: u32 = 3;
+    /// The last scaling is too recent.
+    pub const RULE_COOLDOWN: u32 = 4;
+    /// A check has no fresh values, so nothing is evaluated.
+    pub const RULE_NO_METRICS: u32 = 5;
+    /// The winning count marks a dry run, so nothing is changed.
+    pub const RULE_DRY_RUN: u32 = 6;
+
+    /// These checks with these settings.
+    ///
+    /// # Errors
+    ///
+    /// [`NomadError`] when there is no check, two have one name, or a span is outside its range.
+    pub fn new(
+        checks: impl IntoIterator<Item = Check>,
+        settings: NomadSettings,
+    ) -> Result<Self, NomadError> {
+        let checks: Vec<Check> = checks.into_iter().collect();
+        if checks.is_empty() {
+            return Err(NomadError::NoChecks);
+        }
+        let mut names = BTreeSet::new();
+        if let Some(twice) = checks.iter().find(|check| !names.insert(&check.name)) {
+            return Err(NomadError::DuplicateCheck { name: twice.name.clone() });
+        }
+        Ok(Self { checks, settings: settings.validated()? })
+    }
+
+    /// One check, [`ONLY_CHECK`], that keeps a metric at `target`, from 0 on and in its unit. The
+    /// metric is taken as it is: a utilisation or another average that falls as replicas are added.
+    ///
+    /// ```
+    /// use planner_core::{Config, Event, Planner, ReplicaBounds, Step, Timestamp, Window};
+    /// use planner_peers::nomad::{Answer, Nomad, NomadSignal, policy::ONLY_CHECK};
+    ///
+    /// let config = Config::builder(ReplicaBounds::new(1, 10)?).build()?;
+    /// let mut planner = Planner::new(config, Nomad::target_value(70.0)?);
+    /// let now = Timestamp::from_nanos(1_000_000_000);
+    ///
+    /// let answer = Answer::Values(vec![105.0]);
+    /// let signal = NomadSignal { check: ONLY_CHECK.into(), at: now, answer };
+    /// let _noted = planner.step(now, Event::Signal(signal));
+    /// let window = Window::builder(1, Timestamp::ORIGIN, now).ready(4).build()?;
+    /// let _noted = planner.step(now, Event::Observe(window));
+    /// let Step::Decide(decision) = planner.step(now, Event::Wake) else { unreachable!() };
+    /// assert_eq!(decision.derivation.proposal.preferred, 6); // 4 x 105 / 70
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NomadError::InvalidValue`] when `target` is negative or not finite.
+    pub fn target_value(target: f64) -> Result<Self, NomadError> {
+        if !(target.is_finite() && target >= 0.0) {
+            return Err(wrong_target(target, "a finite number from 0 on"));
+        }
+        Self::only(target, |check| check)
+    }
+
+    /// One check, [`ONLY_CHECK`], that keeps a total of the service at `target` per replica, above
+    /// 0: requests per second, for example. Signals carry the total, whatever the count.
+    ///
+    /// # Errors
+    ///
+    /// [`NomadError::InvalidValue`] when `target` is not above 0 or not finite.
+    pub fn target_per_replica(target: f64) -> Result<Self, NomadError> {
+        if !(target.is_finite() && target > 0.0) {
+            return Err(wrong_target(target, "a finite number above 0"));
+        }
+        Self::only(target, Check::per_replica)
+    }
+
+    fn only(target: f64, of: impl FnOnce(Check) -> Check) -> Result<Self, NomadError> {
+        let check = Check::new(ONLY_CHECK, Strategy::TargetValue(TargetValue::new(target)));
+        Self::new([of(check)], NomadSettings::default())
+    }
+
+    /// Its checks.
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
+    /// Its settings.
+    pub const fn settings(&self) -> NomadSettings {
+        self.settings
+    }
+
+    /// What the checks want at the view's count; `None` when one has no fresh values.
+    fn evaluate(&self, view: &View<'_>, state: &NomadState) -> Option<Action> {
+        let bounds = view.config.bounds();
+        let (min, max) = (i64::from(bounds.min()), i64::from(bounds.max()));
+        let vote = |check| {
+            let values = fresh(check, view.now, state)?;
+            let action = check.run(values, view.current.into(), min, max)?;
+            Some(Vote { group: check.group.as_str(), action })
+        };
+        let votes: Option<Vec<Vote<'_>>> = self.checks.iter().map(vote).collect();
+        winner(&votes?)
+    }
+
+    fn is_resting(&self, now: Timestamp, state: &NomadState) -> bool {
+        state.last.is_some_and(|last| {
+            now.saturating_since(last.at) <= self.settings.rest_after(last.direction)
+        })
+    }
+}
+
+fn wrong_target(target: f64, rule: &'static str) -> NomadError {
+    NomadError::InvalidValue { field: "target", value: target.to_string(), rule }
+}
+
+/// The values of a check within its query window; empty for a check that needs none.
+fn fresh<'a>(check: &Check, now: Timestamp, state: &'a NomadState) -> Option<&'a [f64]> {
+    if !check.strategy.needs_metrics() {
+        return Some(&[]);
+    }
+    match state.answers.get(&check.name)? {
+        (at, Answer::Values(values)) if now.saturating_since(*at) <= check.query_window => {
+            Some(values)
+        }
+        _ => None,
+    }
+}
+
+impl Policy for Nomad {
+    type Signal = NomadSignal;
+    type State = NomadState;
+
+    fn name(&self) -> &'static str {
+        "nomad"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn initial_state(&self) -> NomadState {
+        NomadState::default()
+    }
+
+    fn period(&self) -> Option<Duration> {
+        Some(self.settings.evaluation_interval)
+    }
+
+    fn absorb(&self, now: Timestamp, signal: NomadSignal, state: &mut NomadState) {
+        let NomadSignal { check, at, mut answer } = signal;
+        let at = at.min(now);
+        let is_known = self.checks.iter().any(|known| known.name == check);
+        let is_late = state.answers.get(&check).is_some_and(|(newest, _)| *newest > at);
+        if !is_known || is_late {
+            return;
+        }
+        if let Answer::Values(values) = &mut answer {
+            values.drain(..values.len().saturating_sub(VALUES_MAX));
+        }
+        state.answers.insert(check, (at, answer));
+    }
+
+    fn propose(&self, view: &View<'_>, state: &NomadState) -> Proposal {
+        let stay = |reason| Proposal::exactly(view.current).because(reason);
+        let Some(action) = self.evaluate(view, state) else {
+            return stay(Reason::Rule(Self::RULE_NO_METRICS));
+        };
+        let rule = match action.direction {
+            Direction::None => return stay(Reason::Calm),
+            Direction::Down => Self::RULE_DOWN,
+            Direction::Up => Self::RULE_UP,
+        };
+        // Within the bounds every count is one of ours; only the mark of a dry run is not.
+        let Ok(count) = u32::try_from(action.count) else {
+            return stay(Reason::Rule(Self::RULE_DRY_RUN));
+        };
+        if self.is_resting(view.now, state) {
+            return stay(Reason::Rule(Self::RULE_COOLDOWN)).because(Reason::Rule(rule));
+        }
+        let proposal = Proposal::exactly(count).because(Reason::Rule(rule));
+        if action.capped_from.is_some() {
+            return proposal.because(Reason::Rule(Self::RULE_CAPPED));
+        }
+        proposal
+    }
+
+    fn learn(&self, view: &View<'_>, target: u32, state: &mut NomadState) {
+        let direction = Direction::between(view.current.into(), target.into());
+        if direction != Direction::None {
+            state.before = state.last.replace(Scaling { at: view.now, direction });
+        }
+    }
+
+    fn rebase(&self, behind: Duration, state: &mut NomadState) {
+        for (at, _) in state.answers.values_mut() {
+            *at = at.saturating_sub(behind);
+        }
+        for scaling in [&mut state.last, &mut state.before].into_iter().flatten() {
+            scaling.at = scaling.at.saturating_sub(behind);
+        }
+    }
+
+    fn refused(&self, state: &mut NomadState) {
+        state.last = state.before.take();
+    }
+}
