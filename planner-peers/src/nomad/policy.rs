@@ -363,3 +363,271 @@ impl Policy for Nomad {
         state.last = state.before.take();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use planner_core::{
+        Config, Decision, Event, Latencies, Latency, Outcome, Planner, ReplicaBounds, Step,
+        StepLimit, Window,
+    };
+
+    use super::*;
+    use crate::nomad::strategy::FixedValue;
+
+    fn at(second: u64) -> Timestamp {
+        Timestamp::from_origin(Duration::from_secs(second))
+    }
+
+    /// Settings with guards that leave everything to the policy.
+    fn config() -> Config {
+        let any = StepLimit { replicas: 100, percent: 0, period: Duration::ZERO };
+        Config::builder(ReplicaBounds::new(1, 10).expect("valid"))
+            .cooldown_out(Duration::ZERO)
+            .cooldown_in(Duration::ZERO)
+            .stabilisation_in(Duration::ZERO)
+            .step_out(any)
+            .step_in(any)
+            .low_windows(1)
+            .baseline_hint_ms(40.0)
+            .build()
+            .expect("valid")
+    }
+
+    fn signal(check: &str, second: u64, answer: Answer) -> NomadSignal {
+        NomadSignal { check: check.into(), at: at(second), answer }
+    }
+
+    fn rules(decision: &Decision) -> Vec<u32> {
+        let reasons = &decision.derivation.proposal.reasons;
+        let rule = |reason: &Reason| match reason {
+            Reason::Rule(number) => Some(*number),
+            _ => None,
+        };
+        reasons.iter().filter_map(rule).collect()
+    }
+
+    /// A planner with the policy, and windows in which nothing happens.
+    struct Rig(Planner<Nomad>);
+
+    impl Rig {
+        fn new(policy: Nomad) -> Self {
+            Self(Planner::new(config(), policy))
+        }
+
+        fn tell(&mut self, second: u64, answer: Answer) {
+            let _noted = self.0.step(at(second), Event::Signal(signal(ONLY_CHECK, second, answer)));
+        }
+
+        fn value(&mut self, second: u64, value: f64) {
+            self.tell(second, Answer::Values(vec![value]));
+        }
+
+        /// What is decided in this second with so many replicas.
+        fn ask(&mut self, second: u64, ready: u32) -> Decision {
+            let latency = Latency::from_millis(40.0).expect("valid");
+            let window = Window::builder(second, at(second - 1), at(second))
+                .outcomes(100, 0, 0)
+                .latencies(Latencies::from_p95(latency))
+                .ready(ready)
+                .starting(0)
+                .build();
+            let _noted = self.0.step(at(second), Event::Observe(window.expect("valid")));
+            match self.0.step(at(second), Event::Wake) {
+                Step::Decide(decision) => decision,
+                other => panic!("no decision in second {second}: {other:?}"),
+            }
+        }
+    }
+
+    fn seventy() -> Rig {
+        Rig::new(Nomad::target_value(70.0).expect("valid"))
+    }
+
+    #[test]
+    fn what_cannot_be_a_policy_is_refused() {
+        assert_eq!(Nomad::new([], NomadSettings::default()), Err(NomadError::NoChecks));
+        let check = Check::new("twin", Strategy::FixedValue(FixedValue { value: 3 }));
+        let twins = Nomad::new([check.clone(), check.clone()], NomadSettings::default());
+        assert_eq!(twins, Err(NomadError::DuplicateCheck { name: "twin".into() }));
+        for (settings, name) in [
+            (
+                NomadSettings { evaluation_interval: Duration::ZERO, ..NomadSettings::default() },
+                "evaluation_interval",
+            ),
+            (NomadSettings { cooldown: 2 * DAY, ..NomadSettings::default() }, "cooldown"),
+            (
+                NomadSettings { cooldown_on_scale_up: Some(2 * DAY), ..NomadSettings::default() },
+                "cooldown_on_scale_up",
+            ),
+        ] {
+            let error = Nomad::new([check.clone()], settings).expect_err(name).to_string();
+            assert!(error.starts_with(&format!("{name}: ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_none_is_refused_with_its_value() {
+        for target in [f64::NAN, f64::INFINITY, -1.0] {
+            assert!(Nomad::target_value(target).is_err(), "{target}");
+            assert!(Nomad::target_per_replica(target).is_err(), "{target}");
+        }
+        assert!(Nomad::target_value(0.0).is_ok(), "a queue is to be empty");
+        assert_eq!(
+            Nomad::target_per_replica(0.0).expect_err("no share").to_string(),
+            "target: \"0\" is not a finite number above 0; correct it"
+        );
+    }
+
+    #[test]
+    fn nothing_is_scaled_without_values_on_a_failed_query_or_on_an_empty_answer() {
+        let mut rig = seventy();
+        assert_eq!(rules(&rig.ask(10, 4)), [Nomad::RULE_NO_METRICS]);
+        rig.value(15, 140.0);
+        rig.tell(20, Answer::Failed);
+        assert_eq!(rules(&rig.ask(20, 4)), [Nomad::RULE_NO_METRICS]);
+        rig.tell(30, Answer::Values(Vec::new()));
+        assert_eq!(rules(&rig.ask(30, 4)), [Nomad::RULE_NO_METRICS]);
+    }
+
+    #[test]
+    fn values_are_used_to_the_end_of_the_query_window_and_no_longer() {
+        let mut rig = seventy();
+        rig.value(10, 70.0);
+        assert!(rules(&rig.ask(70, 4)).is_empty());
+        assert_eq!(rules(&rig.ask(80, 4)), [Nomad::RULE_NO_METRICS]);
+    }
+
+    #[test]
+    fn an_older_answer_changes_nothing_and_one_of_the_future_is_of_now() {
+        let policy = Nomad::target_value(70.0).expect("valid");
+        let mut state = policy.initial_state();
+        let values = |value| Answer::Values(vec![value]);
+        policy.absorb(at(5), signal(ONLY_CHECK, 900, values(1.0)), &mut state);
+        assert_eq!(state.answers[ONLY_CHECK], (at(5), values(1.0)));
+        policy.absorb(at(6), signal(ONLY_CHECK, 4, values(2.0)), &mut state);
+        assert_eq!(state.answers[ONLY_CHECK], (at(5), values(1.0)));
+        policy.absorb(at(6), signal(ONLY_CHECK, 6, values(3.0)), &mut state);
+        assert_eq!(state.answers[ONLY_CHECK], (at(6), values(3.0)));
+    }
+
+    #[test]
+    fn memory_is_bounded_by_checks_and_values() {
+        let policy = Nomad::target_value(70.0).expect("valid");
+        let mut state = policy.initial_state();
+        policy.absorb(at(5), signal("stranger", 5, Answer::Failed), &mut state);
+        assert_eq!(state, policy.initial_state());
+        let many: Vec<f64> = (0..2_000).map(f64::from).collect();
+        policy.absorb(at(5), signal(ONLY_CHECK, 5, Answer::Values(many)), &mut state);
+        let (_, Answer::Values(kept)) = &state.answers[ONLY_CHECK] else { panic!("values") };
+        assert_eq!((kept.len(), kept.last()), (VALUES_MAX, Some(&1_999.0)));
+    }
+
+    #[test]
+    fn a_metric_at_its_target_is_calm() {
+        let mut rig = seventy();
+        rig.value(10, 70.5);
+        let decision = rig.ask(10, 4);
+        assert_eq!(decision.derivation.proposal.reasons[..], [Reason::Calm]);
+        assert_eq!(rig.0.state().last_scaling(), None, "no scaling starts no cooldown");
+    }
+
+    #[test]
+    fn a_scale_out_starts_a_cooldown_that_ends_strictly_after_it() {
+        let mut rig = seventy();
+        rig.value(10, 105.0);
+        let decision = rig.ask(10, 4);
+        assert_eq!((decision.target(), rules(&decision)), (Some(6), vec![Nomad::RULE_UP]));
+        for second in [20, 310] {
+            rig.value(second, 105.0);
+            let decision = rig.ask(second, 6);
+            assert_eq!(decision.target(), Some(6), "second {second}: {decision}");
+            assert_eq!(rules(&decision), [Nomad::RULE_COOLDOWN, Nomad::RULE_UP]);
+        }
+        rig.value(320, 105.0);
+        assert_eq!(rig.ask(320, 6).target(), Some(9));
+    }
+
+    #[test]
+    fn a_scale_out_may_have_a_cooldown_of_its_own() {
+        let up = Some(Duration::from_secs(30));
+        let settings = NomadSettings { cooldown_on_scale_up: up, ..NomadSettings::default() };
+        let strategy = Strategy::TargetValue(TargetValue::new(70.0));
+        let policy = Nomad::new([Check::new(ONLY_CHECK, strategy)], settings).expect("valid");
+        let mut rig = Rig::new(policy);
+        rig.value(10, 105.0);
+        assert_eq!(rig.ask(10, 4).target(), Some(6));
+        rig.value(50, 35.0);
+        assert_eq!(rules(&rig.ask(50, 6)), [Nomad::RULE_DOWN]);
+
+        let down = Scaling { at: at(60), direction: Direction::Down };
+        let state = NomadState { last: Some(down), ..NomadState::default() };
+        let policy = Nomad::new([Check::new(ONLY_CHECK, strategy)], settings).expect("valid");
+        assert!(policy.is_resting(at(360), &state) && !policy.is_resting(at(361), &state));
+    }
+
+    #[test]
+    fn a_refused_scaling_leaves_the_cooldown_of_the_one_before() {
+        let mut rig = seventy();
+        rig.value(10, 105.0);
+        let decision = rig.ask(10, 4);
+        let _noted = rig.0.step(at(11), Event::Settle(decision.id, Outcome::Refuse));
+        assert_eq!(rig.0.state().last_scaling(), None);
+        rig.value(20, 105.0);
+        assert_eq!(rules(&rig.ask(20, 4)), [Nomad::RULE_UP]);
+    }
+
+    #[test]
+    fn what_is_asked_for_beyond_the_bounds_is_capped_and_told() {
+        let mut rig = seventy();
+        rig.value(10, 700.0);
+        let decision = rig.ask(10, 4);
+        assert_eq!(decision.derivation.proposal.preferred, 10);
+        assert_eq!(rules(&decision), [Nomad::RULE_UP, Nomad::RULE_CAPPED]);
+    }
+
+    #[test]
+    fn the_mark_of_a_dry_run_changes_nothing() {
+        let strategy = Strategy::parse("pass-through", &[]).expect("valid");
+        let check = Check::new(ONLY_CHECK, strategy);
+        let mut rig = Rig::new(Nomad::new([check], NomadSettings::default()).expect("valid"));
+        rig.value(10, -1.0);
+        let decision = rig.ask(10, 4);
+        assert_eq!(decision.derivation.proposal.preferred, 4);
+        assert_eq!(rules(&decision), [Nomad::RULE_DRY_RUN]);
+    }
+
+    #[test]
+    fn a_total_is_shared_among_the_replicas() {
+        let mut rig = Rig::new(Nomad::target_per_replica(50.0).expect("valid"));
+        rig.value(10, 350.0);
+        assert_eq!(rig.ask(10, 4).derivation.proposal.preferred, 7);
+    }
+
+    #[test]
+    fn a_fixed_value_needs_no_signal() {
+        let check = Check::new("floor", Strategy::FixedValue(FixedValue { value: 5 }));
+        let mut rig = Rig::new(Nomad::new([check], NomadSettings::default()).expect("valid"));
+        assert_eq!(rig.ask(10, 4).target(), Some(5));
+    }
+
+    #[test]
+    fn one_silent_check_calls_the_others_off() {
+        let fixed = Check::new("floor", Strategy::FixedValue(FixedValue { value: 5 }));
+        let silent = Check::new("cpu", Strategy::TargetValue(TargetValue::new(70.0)));
+        let policy = Nomad::new([fixed, silent], NomadSettings::default()).expect("valid");
+        assert_eq!(rules(&Rig::new(policy).ask(10, 4)), [Nomad::RULE_NO_METRICS]);
+    }
+
+    #[test]
+    fn every_remembered_time_moves_with_a_clock_that_is_set_back() {
+        let policy = Nomad::target_value(70.0).expect("valid");
+        let mut state = policy.initial_state();
+        policy.absorb(at(50), signal(ONLY_CHECK, 50, Answer::Failed), &mut state);
+        state.last = Some(Scaling { at: at(40), direction: Direction::Up });
+        state.before = Some(Scaling { at: at(5), direction: Direction::Up });
+        policy.rebase(Duration::from_secs(10), &mut state);
+        assert_eq!(state.answers[ONLY_CHECK].0, at(40));
+        assert_eq!(state.last.map(|scaling| scaling.at), Some(at(30)));
+        assert_eq!(state.before.map(|scaling| scaling.at), Some(Timestamp::ORIGIN));
+    }
+}

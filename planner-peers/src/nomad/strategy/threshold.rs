@@ -92,14 +92,16 @@ impl Change {
         }
     }
 
+    /// The count after the change, at least 0: unlike other strategies this one never goes below.
     fn apply(self, count: i64) -> i64 {
-        match self {
+        let changed = match self {
             Self::Delta(delta) => count.saturating_add(delta),
             Self::Percentage(percent) => {
                 whole_part((count as f64 * (1.0 + percent / 100.0)).ceil())
             }
             Self::Value(value) => value,
-        }
+        };
+        changed.max(0)
     }
 }
 
@@ -156,6 +158,15 @@ mod tests {
         let strategy = Threshold::parse(&config).expect("valid");
         assert_eq!(strategy.run(&[0.0], 3).map(|action| action.count), Some(7));
         assert_eq!(strategy.run(&[], 3), None);
+    }
+
+    #[test]
+    fn no_change_goes_below_zero() {
+        assert_eq!(Change::Delta(-5).apply(3), 0);
+        assert_eq!(Change::Percentage(-150.0).apply(3), 0);
+        let config = [LOWER, ("delta", "-1"), ("within_bounds_trigger", "1")];
+        let strategy = Threshold::parse(&config).expect("valid");
+        assert_eq!(strategy.run(&[10.0], 0), Some(Action::NONE));
     }
 
     #[test]
