@@ -9,7 +9,7 @@
 //! | [`strategy`] | one strategy: its text configuration parsed into a type, and a pure `run` |
 //! | [`check`] | one check: a strategy's action, capped within fewest and most |
 //! | [`evaluate`] | all checks: groups, votes, the winner |
-//! | [`policy`] | [`Nomad`], a [`Policy`](planner_core::Policy): intervals, cooldowns, fresh metrics |
+//! | [`policy`] | [`Nomad`], a planner's policy: intervals, cooldowns, fresh metrics |
 //!
 //! ```
 //! use planner_peers::nomad::{Direction, Strategy};
@@ -25,6 +25,7 @@
 //!
 //! - A count of -1, which a negative metric can give, is taken for the mark of a dry run
 //!   ([`Action::DRY_RUN`]): it escapes the cap and can win. [`Nomad`] then changes nothing.
+//! - A check without an action has the count 0, which the cap lifts to the fewest; nobody reads it.
 //! - `pass-through` takes its direction from the metric and its count from the whole part of it, so
 //!   8.5 at 8 replicas is a step up to 8. [`Nomad`] starts no cooldown for it.
 //! - On no metrics, `target-value` and `threshold` give no result before they read a wrong

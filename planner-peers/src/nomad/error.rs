@@ -8,7 +8,7 @@ use core::time::Duration;
 #[non_exhaustive]
 pub enum NomadError {
     /// Fields that exclude each other are set.
-    #[error("{fields}: {set} of them are set, which contradict each other; keep one")]
+    #[error("{fields}: {set} of them are set, only one may be; keep one")]
     ConflictingFields {
         /// The fields.
         fields: &'static str,
@@ -62,7 +62,7 @@ pub enum NomadError {
     },
     /// No strategy has this name.
     #[error(
-        "strategy: {name:?} is unknown; it is one of fixed-value, pass-through, target-value and threshold"
+        "strategy: {name:?} is none of fixed-value, pass-through, target-value, threshold; use one"
     )]
     UnknownStrategy {
         /// The name.
@@ -82,7 +82,7 @@ mod tests {
         let cases = [
             (
                 NomadError::ConflictingFields { fields: "delta, percentage and value", set: 2 },
-                "delta, percentage and value: 2 of them are set, which contradict each other; keep one",
+                "delta, percentage and value: 2 of them are set, only one may be; keep one",
             ),
             (
                 NomadError::DuplicateCheck { name: "cpu".into() },
@@ -110,7 +110,8 @@ mod tests {
             ),
             (
                 NomadError::UnknownStrategy { name: "magic".into() },
-                "strategy: \"magic\" is unknown; it is one of fixed-value, pass-through, target-value and threshold",
+                "strategy: \"magic\" is none of fixed-value, pass-through, target-value, threshold; \
+                 use one",
             ),
         ];
         for (error, text) in cases {

@@ -528,7 +528,9 @@ mod tests {
         rig.value(10, 70.5);
         let decision = rig.ask(10, 4);
         assert_eq!(decision.derivation.proposal.reasons[..], [Reason::Calm]);
-        assert_eq!(rig.0.state().last_scaling(), None, "no scaling starts no cooldown");
+        // What scaled nothing starts no cooldown.
+        rig.value(20, 105.0);
+        assert_eq!(rules(&rig.ask(20, 4)), [Nomad::RULE_UP]);
     }
 
     #[test]
@@ -540,7 +542,7 @@ mod tests {
         for second in [20, 310] {
             rig.value(second, 105.0);
             let decision = rig.ask(second, 6);
-            assert_eq!(decision.target(), Some(6), "second {second}: {decision}");
+            assert_eq!(decision.target(), None, "second {second}: {decision}");
             assert_eq!(rules(&decision), [Nomad::RULE_COOLDOWN, Nomad::RULE_UP]);
         }
         rig.value(320, 105.0);
@@ -571,9 +573,14 @@ mod tests {
         rig.value(10, 105.0);
         let decision = rig.ask(10, 4);
         let _noted = rig.0.step(at(11), Event::Settle(decision.id, Outcome::Refuse));
-        assert_eq!(rig.0.state().last_scaling(), None);
         rig.value(20, 105.0);
         assert_eq!(rules(&rig.ask(20, 4)), [Nomad::RULE_UP]);
+
+        let earlier = Some(Scaling { at: at(1), direction: Direction::Down });
+        let last = Some(Scaling { at: at(9), direction: Direction::Up });
+        let mut state = NomadState { last, before: earlier, ..NomadState::default() };
+        Nomad::target_value(70.0).expect("valid").refused(&mut state);
+        assert_eq!(state.last_scaling(), earlier);
     }
 
     #[test]

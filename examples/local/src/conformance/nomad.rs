@@ -130,7 +130,11 @@ mod tests {
 
     #[test]
     fn a_wrong_action_of_a_single_check_is_told() {
-        let vector = r#"{"id":"x-1","family":"nomad","kind":"policy_evaluation","input":{"checks":[{"config":{"value":"3"},"expected":{"count_after_cap":4,"direction":"up","reason":"scaling up because fixed value is 3"},"group":"","metric_values":[],"strategy":"fixed-value"}],"current_count":1,"max":9,"min":1},"expected":{"winner":{"count":3,"direction":"up"}}}"#;
+        let vector = r#"{"id":"x-1","family":"nomad","kind":"policy_evaluation",
+            "input":{"current_count":1,"max":9,"min":1,"checks":[
+                {"strategy":"fixed-value","config":{"value":"3"},"group":"","metric_values":[],
+                 "expected":{"count_after_cap":4,"direction":"up"}}]},
+            "expected":{"winner":{"count":3,"direction":"up"}}}"#;
         let mut results = Results::default();
         check(&serde_json::from_str(vector).expect("a vector"), &mut results);
         assert!(!results.is_clean());
