@@ -110,8 +110,8 @@ mod tests {
             ),
             (
                 NomadError::UnknownStrategy { name: "magic".into() },
-                "strategy: \"magic\" is none of fixed-value, pass-through, target-value, threshold; \
-                 use one",
+                "strategy: \"magic\" is none of fixed-value, pass-through, target-value, \
+                 threshold; use one",
             ),
         ];
         for (error, text) in cases {
