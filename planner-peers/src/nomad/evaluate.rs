@@ -99,6 +99,8 @@ mod tests {
 
     #[test]
     fn of_equal_actions_the_first_wins() {
+        let votes = [vote("", Direction::None, 1), vote("", Direction::None, 9)];
+        assert_eq!(outcome(&votes), Some((Direction::None, 1)), "no action has no count");
         let named = |cause| Vote { group: "", action: Action::scale(Direction::Up, 4, cause) };
         let votes = [named(Cause::FixedValue(4)), named(Cause::Metric(4))];
         assert_eq!(winner(&votes).and_then(|action| action.cause), Some(Cause::FixedValue(4)));
