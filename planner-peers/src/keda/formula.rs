@@ -73,7 +73,8 @@ impl Formula {
     ///
     /// # Errors
     ///
-    /// [`EvaluationError`] when values do not fit the operations, or the result is no finite number.
+    /// [`EvaluationError`] when values do not fit the operations, or the result is no finite
+    /// number.
     pub fn evaluate(
         &self,
         value_of: impl Fn(&str) -> Option<f64>,

@@ -542,6 +542,33 @@ mod tests {
     }
 
     #[test]
+    fn no_reading_takes_it_out_of_its_bounds() {
+        const READINGS: [Option<f64>; 9] = [
+            None,
+            Some(f64::NAN),
+            Some(f64::NEG_INFINITY),
+            Some(-1e18),
+            Some(-5.0),
+            Some(0.0),
+            Some(70.0),
+            Some(9e15),
+            Some(1e300),
+        ];
+        for builder in [builder(), pair("a / b"), pair("(a ?? 1) ** b")] {
+            let mut run = Run::of(builder.replicas(2, 9).idle_replicas(1), 5);
+            let mut seed = 7_usize;
+            for second in (0..60_000).step_by(15) {
+                let mut pick = || {
+                    seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    READINGS[(seed >> 33) % READINGS.len()]
+                };
+                let replicas = run.read(second, &[pick(), pick()]);
+                assert!((1..=9).contains(&replicas), "{replicas} at {second} s");
+            }
+        }
+    }
+
+    #[test]
     fn holds_are_kept() {
         let with = |hold, current| Run::of(builder().replicas(1, 20).hold(hold), current);
         let paused = Hold { paused: true, ..Hold::default() };
