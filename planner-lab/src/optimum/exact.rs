@@ -1,0 +1,99 @@
+//! The exact optimum of small instances.
+
+use std::collections::BTreeMap;
+
+use super::fleet::Fleet;
+use super::instance::{Instance, Pass, Plan};
+use super::{OptimumError, check_share};
+
+/// Most labels that are kept: some hundred megabytes.
+pub const LABELS_MAX: usize = 4_000_000;
+
+/// How a label came about.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    parent: usize,
+    target: u32,
+}
+
+/// One way to a configuration.
+#[derive(Clone, Debug)]
+struct Label {
+    pass: Pass,
+    step: usize,
+}
+
+impl Label {
+    /// Whether this way is at least as good whatever follows. With equal configurations the same
+    /// orders remain possible; the same orders then cost the same, and less backlog never means
+    /// more violations or more backlog later.
+    fn dominates(&self, other: &Self) -> bool {
+        self.pass.replica_steps <= other.pass.replica_steps
+            && self.pass.violating <= other.pass.violating
+            && self.pass.backlog <= other.pass.backlog
+    }
+}
+
+/// The cheapest schedule with at most this share of violating requests, exactly.
+///
+/// A label-setting dynamic programme: decision by decision, for every configuration of ready and
+/// starting replicas, the ways there that no other way beats in cost, violations and backlog at
+/// once. Exponential in the worst case: for a dozen decisions and a handful of replicas.
+///
+/// # Errors
+///
+/// [`OptimumError::Share`] when the share is none, [`OptimumError::Impossible`] when no
+/// schedule meets it, [`OptimumError::TooLarge`] when more than [`LABELS_MAX`] labels would be needed.
+pub fn exact(instance: &Instance, share: f64) -> Result<Plan, OptimumError> {
+    check_share(share)?;
+    let budget = instance.budget(share);
+    let mut steps = Vec::new();
+    let start = Label { pass: Pass::new(instance), step: usize::MAX };
+    let mut layer = BTreeMap::from([(start.pass.fleet.clone(), vec![start])]);
+    for _ in 0..instance.decisions() {
+        let mut next: BTreeMap<Fleet, Vec<Label>> = BTreeMap::new();
+        for label in layer.values().flatten() {
+            for target in instance.allowed(label.pass.fleet.total()) {
+                let mut pass = label.pass.clone();
+                pass.decide(instance, target);
+                if !instance.is_within(pass.violating, budget) {
+                    continue;
+                }
+                let candidate = Label { pass, step: steps.len() };
+                let labels = next.entry(candidate.pass.fleet.clone()).or_default();
+                if labels.iter().any(|other| other.dominates(&candidate)) {
+                    continue;
+                }
+                labels.retain(|other| !candidate.dominates(other));
+                labels.push(candidate);
+                steps.push(Step { parent: label.step, target });
+                if steps.len() > LABELS_MAX {
+                    return Err(OptimumError::TooLarge { cells: steps.len(), most: LABELS_MAX });
+                }
+            }
+        }
+        layer = next;
+    }
+    let best = layer.into_values().flatten().min_by(|a, b| {
+        let by_cost = a.pass.replica_steps.cmp(&b.pass.replica_steps);
+        by_cost.then(a.pass.violating.total_cmp(&b.pass.violating))
+    });
+    let Some(best) = best else {
+        return Err(OptimumError::Impossible { share });
+    };
+    let targets = trail(&steps, best.step);
+    let outcome = instance.follow(&targets);
+    Ok(Plan { targets, outcome })
+}
+
+/// The targets that led to a label.
+fn trail(steps: &[Step], last: usize) -> Vec<u32> {
+    let mut targets = Vec::new();
+    let mut at = last;
+    while let Some(step) = steps.get(at) {
+        targets.push(step.target);
+        at = step.parent;
+    }
+    targets.reverse();
+    targets
+}
