@@ -5,7 +5,7 @@
 //! the share `u` of the step, and who arrives then waits `B(u) / (C / s)` seconds. So
 //!
 //! - the share of `u` with `B(u) > slo_wait × C / s` of the arrivals violates;
-//! - `B1 = min(max(0, B0 + A - C), patience × C / s)` wait at the end, the rest has left unanswered.
+//! - `B1 = min(max(0, B0 + A - C), patience × C / s)` wait at the end, the rest has left.
 //!
 //! Without a replica both limits are 0: every arrival violates and nobody stays.
 //!

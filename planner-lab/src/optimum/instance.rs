@@ -241,9 +241,9 @@ impl Instance {
         share * self.requests
     }
 
-    /// Whether so many violations are within the budget; sums of many steps carry rounding.
-    pub(super) fn is_within(&self, violating: f64, budget: f64) -> bool {
-        violating <= budget + 1e-9 * (1.0 + budget)
+    /// What counts as within a budget: sums of many steps carry rounding.
+    pub(super) fn tolerated(budget: f64) -> f64 {
+        budget + 1e-9 * (1.0 + budget)
     }
 }
 

@@ -17,8 +17,8 @@ use self::segments::{Segment, cut, levels};
 use super::OptimumError;
 use super::instance::Instance;
 
-/// Most entries of a table with its choices: about 150 MB.
-const ENTRIES_MAX: usize = 20_000_000;
+/// Most entries of a table with its choices: 8 bytes each.
+const ENTRIES_MAX: usize = 16_000_000;
 /// Most backlog levels.
 const LEVELS_MAX: usize = 16;
 
@@ -49,13 +49,13 @@ impl Table {
     /// [`OptimumError::TooLarge`] when even without backlog levels the table would not fit.
     pub(super) fn new(instance: &Instance) -> Result<Self, OptimumError> {
         let segments = cut(instance);
-        let cells = segments.iter().map(|it| it.width.max(it.rows + 1)).sum::<usize>();
+        let cells = segments.iter().map(|it| it.width.max(it.rows)).sum::<usize>();
         let count = (ENTRIES_MAX / cells).min(LEVELS_MAX);
         if count == 0 {
             return Err(OptimumError::TooLarge { cells, most: ENTRIES_MAX });
         }
         let levels_s = levels(instance.rules(), count);
-        let rows = segments.iter().map(|it| it.rows + 1).sum::<usize>();
+        let rows = segments.iter().map(|it| it.rows).sum::<usize>();
         let mut table = Self {
             violating: Vec::with_capacity(rows * levels_s.len()),
             end: Vec::with_capacity(rows * levels_s.len()),
@@ -74,8 +74,12 @@ impl Table {
         for at in 0..self.segments.len() {
             let segment = &self.segments[at];
             let next_scale = self.segments.get(at + 1).map(|next| next.scale_per_s);
-            let counts = (0..segment.rows as u32).map(|row| rules.replicas_min + row);
-            for ready in counts.chain([rules.replicas_max]) {
+            for row in 1..=segment.rows {
+                #[expect(clippy::cast_possible_truncation, reason = "rows of u32 counts")]
+                let ready = match segment.rows - row {
+                    0 => rules.replicas_max,
+                    _ => rules.replicas_min + row as u32 - 1,
+                };
                 let capacity = rules.service.capacity(ready);
                 for (backlog, level) in backlogs.iter_mut().zip(&self.levels_s) {
                     *backlog = level * segment.scale_per_s;
@@ -113,6 +117,11 @@ impl Table {
         End { below, nearest: below + u8::from(is_upper_closer) }
     }
 
+    /// How many entries a segment has.
+    fn entries(&self, segment: &Segment) -> usize {
+        segment.rows * self.level_count()
+    }
+
     fn level_count(&self) -> usize {
         self.levels_s.len()
     }
@@ -127,13 +136,105 @@ fn rounded_down(value: f64) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
+    use crate::optimum::Rules;
+    use crate::optimum::fluid::Service;
+
+    fn descended(table: &Table, instance: &Instance, price: f64) -> Relaxed {
+        table.descend(instance, price, Rounding::Down, &mut Descent::default())
+    }
+
+    /// A hundred steps with calm and peaks, and the randomness to go on with.
+    fn instance(seed: u64) -> (Instance, ChaCha8Rng) {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let slo_wait_s = [0.0, 0.25, 0.6][random.random_range(0..3)];
+        let patience_s = slo_wait_s + random.random_range(0.0..4.0);
+        let min = random.random_range(0..3);
+        let rules = Rules {
+            service: Service { slo_wait_s, patience_s, ..Service::default() },
+            replicas_min: min,
+            replicas_max: random.random_range(5..25),
+            initial: min + random.random_range(0..3),
+            startup_steps: random.random_range(0..14),
+            decide_every_steps: random.random_range(1..6),
+            ..Rules::default()
+        };
+        let mut level = 50.0;
+        let load = (0..100).map(|_| {
+            if random.random_range(0..12) == 0 {
+                level = [0.0, 20.0, 60.0, 300.0, 900.0][random.random_range(0..5)];
+            }
+            level * random.random_range(0.8..1.2)
+        });
+        let load = load.collect();
+        (Instance::new(load, rules).expect("an instance"), random)
+    }
 
     #[test]
     fn rounding_never_raises() {
         for value in [0.0, 0.1, 1.0 / 3.0, 16_777_217.0, 1e9 + 1.0] {
             let rounded = f64::from(rounded_down(value));
             assert!(rounded <= value && value - rounded <= value * 1.3e-7, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_table_that_does_not_fit_is_refused() {
+        let rules = Rules { replicas_max: 10_000, decide_every_steps: 1, ..Rules::default() };
+        let instance = Instance::new(vec![1e9; 2_000], rules).expect("an instance");
+        let error = Table::new(&instance).expect_err("too large");
+        assert_eq!(
+            error.to_string(),
+            "instance needs 20000000 states of at most 16000000; cut it or decide less often"
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 400, failure_persistence: None, ..Default::default()
+        })]
+
+        #[test]
+        fn counts_that_an_optimal_path_never_takes_may_be_left_out(
+            seed in any::<u64>(), price in 0.001_f64..0.5,
+        ) {
+            let (instance, _) = instance(seed);
+            let mut table = Table::new(&instance).expect("small");
+            let narrow = descended(&table, &instance, price).value;
+            let rules = instance.rules();
+            for segment in &mut table.segments {
+                segment.width = (rules.replicas_max - rules.replicas_min) as usize + 1;
+            }
+            let wide = descended(&table, &instance, price).value;
+            prop_assert!((narrow - wide).abs() <= 1e-9 * wide, "{} {}", narrow, wide);
+        }
+
+        #[test]
+        fn no_schedule_is_below_the_relaxed_value(seed in any::<u64>(), price in 0.001_f64..0.5) {
+            let (instance, mut random) = instance(seed);
+            let table = Table::new(&instance).expect("small");
+            let mut descent = Descent::default();
+            let bound = descended(&table, &instance, price).value * (1.0 - 1e-9);
+            table.descend(&instance, price, Rounding::Nearest, &mut descent);
+            let rules = instance.rules();
+            let reach = rules.startup_steps as usize / instance.decide_every();
+            let good = max_over(&table.ready(&instance, &descent), 0, reach);
+            for mutations in 0..60 {
+                let mut targets = good.clone();
+                for _ in 0..mutations % 20 {
+                    let at = random.random_range(0..targets.len());
+                    let end = (at + random.random_range(1..6)).min(targets.len());
+                    let count = random.random_range(rules.replicas_min..=rules.replicas_max);
+                    targets[at..end].fill(count);
+                }
+                let outcome = instance.replay(&targets).expect("without rate limits");
+                let value = outcome.replica_s + price * outcome.violating;
+                prop_assert!(bound <= value, "{} {}", bound, value);
+            }
         }
     }
 }

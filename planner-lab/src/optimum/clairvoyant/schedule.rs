@@ -24,8 +24,8 @@ pub(super) fn ordered(instance: &Instance, ready: &[u32]) -> Plan {
 }
 
 /// Whether a plan keeps to the budget.
-pub(super) fn is_within(instance: &Instance, plan: &Plan, budget: f64) -> bool {
-    instance.is_within(plan.outcome.violating, budget)
+pub(super) fn is_within(plan: &Plan, budget: f64) -> bool {
+    plan.outcome.violating <= Instance::tolerated(budget)
 }
 
 /// Gives one more replica wherever requests violate, and just before, until few enough do; the
@@ -34,7 +34,7 @@ pub(super) fn mended(instance: &Instance, mut ready: Vec<u32>, budget: f64) -> V
     let most = instance.rules().replicas_max;
     let mut plans = vec![ordered(instance, &ready)];
     for _ in 0..ROUNDS_MAX {
-        let Some(last) = plans.last().filter(|it| !is_within(instance, it, budget)) else { break };
+        let Some(last) = plans.last().filter(|it| !is_within(it, budget)) else { break };
         let violating = instance.violating_by_decision(&last.targets);
         let mut more = ready.clone();
         for (at, _) in violating.iter().enumerate().filter(|(_, violating)| **violating > 0.0) {
@@ -53,7 +53,7 @@ pub(super) fn mended(instance: &Instance, mut ready: Vec<u32>, budget: f64) -> V
 /// from there on. `None` when none of them keeps to the budget.
 pub(super) fn cheapest_mix(instance: &Instance, plans: &[Plan], budget: f64) -> Option<Plan> {
     let (enough, too_many): (Vec<_>, Vec<_>) =
-        plans.iter().partition(|plan| is_within(instance, plan, budget));
+        plans.iter().partition(|plan| is_within(plan, budget));
     let cost = |plan: &Plan| plan.outcome.replica_s;
     let cheapest = enough.iter().min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
     let pairs = enough.iter().flat_map(|enough| too_many.iter().map(move |few| (*enough, *few)));
@@ -92,7 +92,7 @@ fn splice(
             [&few.targets[..rest], &enough.targets[rest..]].concat()
         };
         let plan = planned(instance, targets);
-        if is_within(instance, &plan, budget) {
+        if is_within(&plan, budget) {
             most = count;
             let is_better =
                 best.as_ref().is_none_or(|it| plan.outcome.replica_s < it.outcome.replica_s);

@@ -62,10 +62,10 @@ impl Table {
         descent.rounding = rounding;
         let mut row_end = self.violating.len();
         for (at, segment) in self.segments.iter().enumerate().rev() {
-            let row_start = row_end - (segment.rows + 1) * levels;
+            let row_start = row_end - self.entries(segment);
             let steps = (segment.end - segment.start) as f64 * rules.service.step_s;
             for count in 0..segment.width {
-                let row = row_start + count.min(segment.rows) * levels;
+                let row = row_start + count.min(segment.rows - 1) * levels;
                 let billed = (f64::from(rules.replicas_min) + count as f64) * steps;
                 let span = count * levels..(count + 1) * levels;
                 let following = &descent.before[span.clone()];
@@ -100,10 +100,10 @@ impl Table {
         let (mut count, mut level, mut violating, mut row_start) = (initial, 0, 0.0, 0);
         for (at, segment) in self.segments.iter().enumerate() {
             count = descent.choice(at, levels, count, level);
-            let entry = row_start + count.min(segment.rows) * levels + level;
+            let entry = row_start + count.min(segment.rows - 1) * levels + level;
             violating += f64::from(self.violating[entry]);
             level = descent.rounding.of(self.end[entry]);
-            row_start += (segment.rows + 1) * levels;
+            row_start += self.entries(segment);
         }
         violating
     }

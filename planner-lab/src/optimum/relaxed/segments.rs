@@ -14,8 +14,8 @@ pub(super) struct Segment {
     pub(super) falls: bool,
     /// Whether ordered replicas may become ready at its start: a decision was one start-up ago.
     pub(super) rises: bool,
-    /// Ready counts with entries of their own, from the fewest possible on; beyond them the
-    /// entries of the most possible are taken.
+    /// Ready counts with entries of their own, from the fewest possible on. The last entries are
+    /// those of the most possible, and count from there on.
     pub(super) rows: usize,
     /// Ready counts that an optimal path may take, from the fewest possible on.
     pub(super) width: usize,
@@ -56,7 +56,8 @@ fn segment(
     let per_s = |count: f64| count / rules.service.step_s;
     let rate = rules.service.rate_per_replica_per_s;
     let peak = per_s(arrivals.iter().copied().fold(0.0, f64::max));
-    // A quarter beyond the peak: enough to drain what is left from before.
+    // A quarter beyond the peak and one more: what is left from before drains soon. From there on
+    // nobody leaves whom the most replicas would keep: levels end at the patience.
     let useful = (1.25 * peak / rate).ceil().min(f64::from(rules.replicas_max)) + 1.0;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
     let useful = (useful as u32).clamp(rules.replicas_min, rules.replicas_max);
@@ -74,22 +75,23 @@ fn segment(
 
 /// How far an optimal path may go in each segment.
 ///
-/// Beyond the rows a replica changes nothing but the cost. So in some optimal path no stretch with
-/// a replica beyond the rows is without use for longer than its start-up (and the two decisions
-/// that its removal and its order may have to wait): it would be removed and ordered again.
-/// Nor does such a stretch start or end without use.
+/// From the last row on a replica changes nothing but the cost. So in some optimal path no stretch
+/// with such a replica starts or ends without use, nor does it go without for so long that to
+/// remove and to order it again is cheaper: a start-up and the two decisions that this may have to
+/// wait for. It may become ready just before the decision from which it has a use.
 fn widen(instance: &Instance, segments: &mut [Segment]) {
     let rules = instance.rules();
     let every = instance.decide_every();
-    let mut useful = vec![0; instance.decisions() + 1];
     // Before the first decision there is what there is.
+    let mut useful = vec![0; instance.decisions() + 1];
     useful[0] = rules.initial;
     for segment in segments.iter() {
-        let highest = &mut useful[segment.start / every + 1];
         #[expect(clippy::cast_possible_truncation, reason = "rows of u32 counts")]
         let count = rules.replicas_min + (segment.rows - 1) as u32;
+        let highest = &mut useful[segment.start / every + 1];
         *highest = count.max(*highest);
     }
+    let useful = max_over(&useful, 0, 1);
     let reach = (rules.startup_steps as usize).div_ceil(every) + 2;
     let (before, after) = (max_over(&useful, reach, 0), max_over(&useful, 0, reach));
     for segment in segments {
@@ -98,25 +100,22 @@ fn widen(instance: &Instance, segments: &mut [Segment]) {
     }
 }
 
-/// Backlog levels in seconds of load: none, evenly up to the wait that is allowed, then ever
-/// farther apart. Any rising levels from 0 give a bound; these are dense where it matters.
+/// Backlog levels in seconds of load, so many at most: none, evenly up to the wait that is allowed,
+/// then ever farther apart up to the patience. Any rising levels from 0 on give a bound; these are
+/// dense where it matters.
 pub(super) fn levels(rules: &Rules, count: usize) -> Vec<f64> {
     let service = &rules.service;
     let allowed_s = if service.slo_wait_s > 0.0 { service.slo_wait_s } else { service.step_s };
     let even = (count / 2).max(1);
-    let mut levels: Vec<f64> =
-        (0..even).map(|step| allowed_s * step as f64 / even as f64).collect();
-    let mut level = allowed_s;
-    while levels.len() < count {
-        levels.push(level);
-        level *= 1.4;
-    }
-    levels
+    let below = (0..even).map(|step| allowed_s * step as f64 / even as f64);
+    let beyond = std::iter::successors(Some(allowed_s), |level| Some(level * 1.4));
+    below.chain(beyond).take(count).take_while(|level| *level <= service.patience_s).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optimum::fluid::Service;
 
     fn of(arrivals: &[f64], rules: Rules) -> Vec<Segment> {
         cut(&Instance::new(arrivals.to_vec(), rules).expect("an instance"))
@@ -149,9 +148,9 @@ mod tests {
         let mut load = vec![10.0; 30];
         (load[5], load[9], load[25]) = (400.0, 400.0, 400.0);
         let widths: Vec<_> = of(&load, rules).iter().map(|it| it.width).collect();
-        assert_eq!(widths[5..10], [11; 5]);
-        assert_eq!(widths[10..25], [2; 15]);
-        assert_eq!((widths[4], widths[25], widths[26]), (2, 11, 2));
+        assert_eq!(widths[4..10], [11; 6]);
+        assert_eq!(widths[10..24], [2; 14]);
+        assert_eq!((widths[3], widths[24], widths[25], widths[26]), (2, 11, 11, 2));
     }
 
     #[test]
@@ -161,5 +160,7 @@ mod tests {
             assert_eq!((levels.len(), levels[0]), (count, 0.0));
             assert!(levels.is_sorted_by(|a, b| a < b), "{levels:?}");
         }
+        let service = Service { slo_wait_s: 0.0, patience_s: 0.0, ..Service::default() };
+        assert_eq!(levels(&Rules { service, ..Rules::default() }, 9), [0.0]);
     }
 }
