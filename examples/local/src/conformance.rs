@@ -16,7 +16,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use thiserror::Error;
 
 /// Differences that are kept for each kind.
@@ -100,7 +100,7 @@ pub fn run(paths: &[PathBuf]) -> Result<Results, VectorError> {
             if line.trim().is_empty() {
                 continue;
             }
-            let vector = read(&line).map_err(|cause| {
+            let vector: Vector = serde_json::from_str(&line).map_err(|cause| {
                 let (path, line) = (path.clone(), index + 1);
                 VectorError::Line { path, line, cause: cause.to_string() }
             })?;
@@ -108,32 +108,6 @@ pub fn run(paths: &[PathBuf]) -> Result<Results, VectorError> {
         }
     }
     Ok(results)
-}
-
-/// Reads one vector. What a kind has beside its input (a method, a strategy) becomes part of it, and
-/// its steps become `input.steps` and `expected.steps`.
-fn read(line: &str) -> Result<Vector, serde_json::Error> {
-    const APART: [&str; 7] = ["id", "family", "kind", "params", "input", "expected", "source"];
-    let mut line: Map<String, Value> = serde_json::from_str(line)?;
-    let beside: Vec<String> =
-        line.keys().filter(|key| !APART.contains(&key.as_str())).cloned().collect();
-    if line.contains_key("steps") {
-        line.entry("input").or_insert_with(|| Value::Object(Map::new()));
-    }
-    for key in beside {
-        let Some(mut value) = line.remove(&key) else { continue };
-        if let (true, Some(steps)) = (key == "steps", value.as_array_mut()) {
-            let expected = steps.iter_mut().map(|step| {
-                step.as_object_mut().and_then(|step| step.remove("expected")).unwrap_or_default()
-            });
-            let expected = expected.collect::<Vec<_>>();
-            line.insert(String::from("expected"), json!({ "steps": expected }));
-        }
-        if let Some(input) = line.get_mut("input").and_then(Value::as_object_mut) {
-            input.insert(key, value);
-        }
-    }
-    Vector::deserialize(Value::Object(line))
 }
 
 /// Runs one vector.
