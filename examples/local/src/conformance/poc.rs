@@ -1,4 +1,8 @@
-//! The proof of concept's pure functions.
+//! The proof of concept: its pure functions, its planner and its executor.
+
+mod executor;
+mod stream;
+mod value;
 
 use planner_core::policy::{PocInput, PocSettings};
 use planner_core::stats::{SIGMA_PER_MAD, mad, median, percentile};
@@ -11,6 +15,8 @@ use super::Vector;
 /// What comes out; `None` for a kind that is not implemented.
 pub(super) fn run(vector: &Vector) -> Option<Result<Value, serde_json::Error>> {
     match vector.kind.as_str() {
+        "alert_stream" => Some(stream::run(vector)),
+        "executor_results" => Some(executor::run(vector)),
         "heuristic" => Some(heuristic(vector)),
         "percentile95" => Some(percentile95(vector)),
         "robust_stats" => Some(robust_stats(vector)),
