@@ -68,6 +68,7 @@ pub struct StateKey {
 /// What it found in an alert.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "the fixed findings of a fixed program")]
+#[expect(clippy::struct_excessive_bools, reason = "five findings that do not exclude each other")]
 pub struct Assessment {
     /// Median of the history in milliseconds, this p95 included; or the hint.
     pub baseline_ms: f64,
@@ -105,6 +106,7 @@ pub(super) fn robust_stats(history: &VecDeque<f64>) -> (f64, f64) {
 }
 
 /// The middle value, or half the sum of the middle two, which may overflow; 0 for none.
+#[expect(clippy::manual_midpoint, reason = "its sum may overflow, and then is infinite")]
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = values.collect();
     sorted.sort_unstable_by(f64::total_cmp);

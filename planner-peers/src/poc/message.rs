@@ -58,7 +58,7 @@ impl fmt::Display for Action {
     }
 }
 
-/// What it wants done with [`TARGET`], and why.
+/// What it wants done with the container `app`, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "the fixed answer of a fixed program")]
 pub struct Decision {

@@ -111,7 +111,9 @@ fn text_repr(text: &str) -> String {
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
             c if c == quote || c == '\\' => quoted.extend(['\\', c]),
-            c if c < ' ' || c == '\u{7f}' => quoted.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if c < ' ' || c == '\u{7f}' => {
+                quoted.extend(["\\x".to_owned(), format!("{:02x}", u32::from(c))]);
+            }
             c => quoted.push(c),
         }
     }
