@@ -14,19 +14,19 @@
 //! - One cooldown for every action, from the moment of publishing; the result is never read.
 //! - The model is asked when the band, the count or the near windows changed, or at a heartbeat
 //!   that only successes move; a change whose call is skipped is forgotten. The bucket holds
-//!   `LLM_RPM` tokens, so below one a minute there is never a call. A call blocks: the clock goes on
-//!   by its latency, and alerts wait.
+//!   `LLM_RPM` tokens, so below one a minute there is never a call. A call blocks: the clock goes
+//!   on by its latency, and alerts wait.
 //! - Status 429 backs off by `Retry-After` in seconds, negative ones included, or by doubling up to
-//!   16 times the base; any other failure does not. An answer without text, without an action or
-//!   with an unknown one is a `noop` that silences the heuristic; bounds and warm-up are not applied
-//!   to an answer.
+//!   16 times the base; any other failure does not. A reply without text, without an action or
+//!   with an unknown one is a `noop` that silences the heuristic; bounds and warm-up are not
+//!   applied to what a model says.
 //! - Values are converted as its language does: `true` is 1, `" 2 "` is 2, `"2.9"` is no count.
 //!
-//! Different, and nowhere part of a decision: the texts of errors and failures are ours; integers
-//! beyond 64 bits are taken for the nearest number that fits; half a surrogate pair becomes U+FFFD;
-//! what is nested more than 500 deep is no JSON. With a NaN among the p95s its median depended on
-//! the order of arrival; here NaN sorts above infinity. The prompt's text is left out: [`Request`]
-//! has the numbers that went with it.
+//! Different: the texts of errors and failures are ours. Integers beyond 64 bits are taken for the
+//! nearest number that fits, half a surrogate pair becomes U+FFFD, and what is nested more than 500
+//! deep is no JSON. With a NaN among the p95s its median depended on the order of arrival; here NaN
+//! sorts by its sign, beyond infinity. The prompt's text is left out: [`Request`] has the numbers
+//! that went with it.
 //!
 //! [`planner_core::policy::Poc`] is the same heuristic as a policy that can be run: live, in shadow
 //! or in the lab. It keeps the rules but not what made them dangerous: the baseline is the core's
