@@ -1,4 +1,5 @@
-//! How many requests a second of CPU the queue simulates: build it in release mode.
+//! How many requests the queue simulates in a second of the clock on the wall, on one core: build
+//! it in release mode.
 
 use std::time::Instant;
 

@@ -67,7 +67,8 @@ pub const STEP_MAX_S: f64 = 86_400.0;
 /// A simulated service, request by request.
 ///
 /// Time moves only in `advance*`; each call gives what happened from the end of the last one, its
-/// start included and its end not. About 0.3 µs a request; no allocation per request once the
+/// start included and its end not. About a quarter of a microsecond a
+/// request; no allocation per request once the
 /// most requests that were ever under way at a time have been seen.
 #[derive(Clone, Debug)]
 pub struct Queue {

@@ -74,7 +74,7 @@ fn exponential_services_wait_as_erlang_says() {
         (2, 1, 0.7, 250_000.0, 0.02),
         (5, 1, 0.8, 400_000.0, 0.02),
         (4, 5, 0.9, 500_000.0, 0.01),
-        (50, 1, 0.9, 500_000.0, 0.005),
+        (50, 1, 0.9, 1_500_000.0, 0.005),
     ] {
         let spec = QueueSpec { concurrency, wait_threshold_s: threshold_s, ..exponential() };
         let servers = replicas * concurrency;

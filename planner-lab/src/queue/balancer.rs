@@ -135,7 +135,9 @@ mod tests {
     proptest! {
         /// Beside a plain table that is searched from end to end.
         #[test]
-        fn the_least_load_is_the_least_of_all(moves in prop::collection::vec((0_u32..8, 0..4), 1..200)) {
+        fn the_least_load_is_the_least_of_all(
+            moves in prop::collection::vec((0_u32..8, 0..4), 1..200),
+        ) {
             let mut balancer = Balancer::default();
             let mut table: [Option<u32>; 8] = [None; 8];
             for (replica, what) in moves {

@@ -283,11 +283,11 @@ impl Engine {
     #[cold]
     fn happen(&mut self) {
         match self.agenda.take() {
-            Some(Event::CutDrain { replica, number }) => {
-                if self.replicas.is(replica, number, Phase::Draining) {
-                    self.lose(replica);
-                    self.remove(replica);
-                }
+            Some(Event::CutDrain { replica, number })
+                if self.replicas.is(replica, number, Phase::Draining) =>
+            {
+                self.lose(replica);
+                self.remove(replica);
             }
             Some(Event::Disturb(index)) => self.disturb(index),
             Some(Event::EndOutage) => self.outages -= 1,
@@ -295,13 +295,14 @@ impl Engine {
                 self.slowdowns.retain(|it| *it != index);
                 self.slow_down();
             }
-            Some(Event::Ready { replica, number }) => {
-                if self.replicas.is(replica, number, Phase::Starting) {
-                    self.become_ready(replica);
-                }
+            Some(Event::Ready { replica, number })
+                if self.replicas.is(replica, number, Phase::Starting) =>
+            {
+                self.become_ready(replica);
             }
             Some(Event::Retry { first_ns, retry }) => self.try_again(first_ns, retry),
-            None => {}
+            // Of a replica that has gone before.
+            Some(Event::CutDrain { .. } | Event::Ready { .. }) | None => {}
         }
     }
 }

@@ -174,9 +174,7 @@ fn class_of(time_ns: u64) -> usize {
     let time_ns = time_ns.clamp(1 << LEAST_BITS, (1 << MOST_BITS) - 1);
     let doubling = time_ns.ilog2();
     let within = (time_ns >> (doubling - CLASS_BITS)) & (CLASSES_PER_DOUBLING - 1);
-    #[expect(clippy::cast_possible_truncation, reason = "below 128")]
-    let within = within as usize;
-    ((doubling - LEAST_BITS) << CLASS_BITS) as usize + within
+    ((doubling - LEAST_BITS) << CLASS_BITS) as usize + within as usize
 }
 
 /// The middle of a class in nanoseconds.
@@ -231,8 +229,9 @@ mod tests {
         ) {
             let quantile = of(&times).quantile_s(share).expect("times");
             times.sort_unstable();
-            let rank = ((share * times.len() as f64).ceil() as usize).clamp(1, times.len());
-            let exact = times[rank - 1] as f64 / 1e9;
+            let rank = whole((share * times.len() as f64).ceil()).clamp(1, times.len() as u64);
+            let exact = (1..).zip(&times).find(|(it, _)| *it == rank).map(|(_, time)| *time);
+            let exact = seconds(exact.expect("a rank among the times"));
             let off = (quantile / exact - 1.0).abs();
             // Times below the first class's end may be a class further off.
             let allowed = Histogram::RELATIVE_ERROR + if exact < 1.1e-6 { 0.03 } else { 1e-9 };

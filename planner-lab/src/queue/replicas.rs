@@ -49,11 +49,11 @@ pub(super) struct Replicas {
 
 impl Replicas {
     pub(super) const fn ready(&self) -> u32 {
-        len(&self.ready)
+        len(self.ready.as_slice())
     }
 
     pub(super) const fn starting(&self) -> u32 {
-        len(&self.starting)
+        len(self.starting.as_slice())
     }
 
     pub(super) const fn draining(&self) -> u32 {
@@ -142,7 +142,7 @@ impl Replicas {
 }
 
 /// A number of replicas; never as many as [`NONE`], which is above every bound on replicas.
-const fn len<T>(list: &Vec<T>) -> u32 {
+const fn len<T>(list: &[T]) -> u32 {
     let len = list.len();
     #[expect(clippy::cast_possible_truncation, reason = "compared first")]
     let within = if len < NONE as usize { len as u32 } else { NONE };

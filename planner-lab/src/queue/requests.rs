@@ -109,7 +109,7 @@ pub(super) struct Line {
 impl Line {
     pub(super) const EMPTY: Self = Self { first: NONE, last: NONE };
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(super) const fn is_empty(self) -> bool {
         self.first == NONE
     }
 

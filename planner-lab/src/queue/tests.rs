@@ -19,13 +19,13 @@ fn queue(spec: QueueSpec, replicas: u32) -> Queue {
     Queue::new(spec, replicas, 42).expect("a spec")
 }
 
-fn retries(max: u32, budget_share: Option<f64>) -> Option<RetrySpec> {
+fn retries(max: u32, budget_share: Option<f64>) -> RetrySpec {
     let (backoff_s, backoff_max_s, jitter_share) = (0.1, 1.0, 0.5);
-    Some(RetrySpec { max, backoff_s, backoff_max_s, jitter_share, budget_share })
+    RetrySpec { max, backoff_s, backoff_max_s, jitter_share, budget_share }
 }
 
-fn timeout(after_s: f64, work: AfterTimeout) -> Option<TimeoutSpec> {
-    Some(TimeoutSpec { after_s, work })
+fn timeout(after_s: f64, work: AfterTimeout) -> TimeoutSpec {
+    TimeoutSpec { after_s, work }
 }
 
 /// Attempts and requests are neither lost nor made up from one end of an interval to the next.
@@ -50,11 +50,11 @@ fn specs_out_of_range_are_refused_by_name() {
             "wait_threshold_s: NaN is not a time from 0 to 86400 seconds; change it",
         ),
         (
-            QueueSpec { timeout: timeout(0.0, AfterTimeout::IsDone), ..constant() },
+            QueueSpec { timeout: Some(timeout(0.0, AfterTimeout::IsDone)), ..constant() },
             "timeout.after_s: 0 is not a time from 0.001 to 86400 seconds; change it",
         ),
         (
-            QueueSpec { retries: retries(11, None), ..constant() },
+            QueueSpec { retries: Some(retries(11, None)), ..constant() },
             "retries.max: 11 is not a count from 1 to 10; change it",
         ),
         (
@@ -215,7 +215,7 @@ fn a_drain_that_takes_too_long_is_cut() {
 #[test]
 fn work_that_nobody_waits_for_is_cancelled_or_done_for_nothing() {
     let run = |work| {
-        let spec = QueueSpec { timeout: timeout(1.2, work), ..constant() };
+        let spec = QueueSpec { timeout: Some(timeout(1.2, work)), ..constant() };
         queue(spec, 1).advance_arrivals(5.0, &[0.0, 0.0, 0.0, 2.0]).expect("offsets")
     };
     // The second is cancelled in service at 1.2 s, the third in line: the fourth finds it free.
@@ -229,7 +229,7 @@ fn work_that_nobody_waits_for_is_cancelled_or_done_for_nothing() {
 
 #[test]
 fn an_answer_at_the_last_moment_is_in_time() {
-    let spec = QueueSpec { timeout: timeout(1.0, AfterTimeout::IsCancelled), ..constant() };
+    let spec = QueueSpec { timeout: Some(timeout(1.0, AfterTimeout::IsCancelled)), ..constant() };
     let interval = queue(spec, 1).advance_arrivals(3.0, &[0.0]).expect("an offset");
     assert_eq!((interval.completions, interval.timeouts), (1, 0));
 }
@@ -237,7 +237,8 @@ fn an_answer_at_the_last_moment_is_in_time() {
 #[test]
 fn a_request_is_retried_so_often_and_no_more() {
     let outage = Disturbance::Outage { at_s: 0.0, for_s: 60.0 };
-    let spec = QueueSpec { retries: retries(3, None), disturbances: vec![outage], ..constant() };
+    let spec =
+        QueueSpec { retries: Some(retries(3, None)), disturbances: vec![outage], ..constant() };
     let interval = queue(spec, 1).advance_arrivals(50.0, &[0.0; 10]).expect("offsets");
     assert_eq!((interval.arrivals, interval.retries), (40, 30));
     assert_eq!((interval.failures, interval.given_up), (40, 10));
@@ -265,7 +266,7 @@ fn the_retry_budget_bounds_the_storm() {
     let outage = Disturbance::Outage { at_s: 10.0, for_s: 100.0 };
     let storm = |budget_share| {
         let disturbances = vec![outage];
-        let retries = retries(5, budget_share);
+        let retries = Some(retries(5, budget_share));
         let mut queue = queue(QueueSpec { retries, disturbances, ..exponential() }, 5);
         queue.advance(120.0, 50.0).expect("a rate")
     };
@@ -356,7 +357,7 @@ fn the_same_seed_offers_every_policy_the_same_requests() {
 
 #[test]
 fn the_window_says_what_the_interval_counted() {
-    let spec = QueueSpec { timeout: timeout(0.2, AfterTimeout::IsDone), ..exponential() };
+    let spec = QueueSpec { timeout: Some(timeout(0.2, AfterTimeout::IsDone)), ..exponential() };
     let mut queue = queue(spec, 3);
     queue.scale_to(5).expect("a count");
     let interval = queue.advance(3.0, 70.0).expect("a rate");
@@ -433,7 +434,7 @@ prop_compose! {
         QueueSpec {
             service, concurrency, balancing, queue_max, wait_threshold_s: 0.25,
             life: LifeSpec { startup_s, warmup_s, warmup_factor, drain_s },
-            timeout: patience_s.and_then(|after_s| timeout(after_s, work)),
+            timeout: patience_s.map(|after_s| timeout(after_s, work)),
             retries: retrying.map(|(max, backoff_s, jitter_share)| RetrySpec {
                 max, backoff_s, backoff_max_s: 1.0, jitter_share, budget_share,
             }),

@@ -351,3 +351,31 @@ impl Engine {
         change(line, &mut self.requests);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::{Queue, QueueSpec, ServiceTime, TimeoutSpec};
+    use super::*;
+
+    fn impatient(mean_s: f64, after_s: f64) -> Queue {
+        let timeout = Some(TimeoutSpec { after_s, work: AfterTimeout::IsCancelled });
+        let service = ServiceTime::Deterministic { mean_s };
+        Queue::new(QueueSpec { timeout, ..QueueSpec::of(service) }, 1, 1).expect("a spec")
+    }
+
+    #[test]
+    fn services_that_were_cancelled_do_not_pile_up() {
+        let mut queue = impatient(3_600.0, 0.01);
+        let interval = queue.advance(100.0, 100.0).expect("a rate");
+        assert!(interval.timeouts > 9_000, "{}", interval.timeouts);
+        assert!(queue.engine.services.len() as u64 <= 2 + VOID_MAX);
+    }
+
+    #[test]
+    fn deadlines_of_what_was_answered_do_not_pile_up() {
+        let mut queue = impatient(0.001, 86_400.0);
+        let interval = queue.advance(100.0, 100.0).expect("a rate");
+        assert!(interval.completions > 9_000, "{}", interval.completions);
+        assert!(queue.engine.deadlines.len() as u64 <= 200 + VOID_MAX);
+    }
+}
