@@ -64,12 +64,14 @@ pub const REQUESTS_MAX: f64 = 1e8;
 /// The longest step, in seconds: a day.
 pub const STEP_MAX_S: f64 = 86_400.0;
 
+/// The rule of rates.
+const RATE_RULE: &str = "a rate from 0 to 1e7 a second";
+
 /// A simulated service, request by request.
 ///
 /// Time moves only in `advance*`; each call gives what happened from the end of the last one, its
-/// start included and its end not. About a quarter of a microsecond a
-/// request; no allocation per request once the
-/// most requests that were ever under way at a time have been seen.
+/// start included and its end not. About a quarter of a microsecond a request; no allocation per
+/// request once the most requests that are ever under way at a time have been seen.
 #[derive(Clone, Debug)]
 pub struct Queue {
     spec: QueueSpec,
@@ -145,6 +147,7 @@ impl Queue {
     /// [`REQUESTS_MAX`] requests; nothing has happened then.
     pub fn advance(&mut self, seconds: f64, rate_per_s: f64) -> Result<Interval, QueueError> {
         within("seconds", seconds, 1e-3..=STEP_MAX_S, "a time from 0.001 to 86400 seconds")?;
+        within("rate_per_s", rate_per_s, 0.0..=RATE_MAX_PER_S, RATE_RULE)?;
         self.advance_steps(seconds, &[rate_per_s])
     }
 
@@ -164,8 +167,8 @@ impl Queue {
         within("number of rates", steps, 1.0..=1e6, "a count from 1 to 1000000")?;
         let mut expected = 0.0;
         for (index, &rate_per_s) in rates_per_s.iter().enumerate() {
-            let rule = "a rate from 0 to 1e7 a second";
-            within(format_args!("rates_per_s[{index}]"), rate_per_s, 0.0..=RATE_MAX_PER_S, rule)?;
+            let setting = format_args!("rates_per_s[{index}]");
+            within(setting, rate_per_s, 0.0..=RATE_MAX_PER_S, RATE_RULE)?;
             expected += rate_per_s * step_s;
         }
         let start_ns = self.room(step_s * steps, expected)?;
@@ -181,7 +184,7 @@ impl Queue {
     }
 
     /// Lets `seconds` pass with one request at each of `offsets_s`: seconds from now, ascending,
-    /// and below `seconds`.
+    /// from 0 to `seconds`; one at the very end comes a nanosecond before it.
     ///
     /// # Errors
     ///

@@ -77,7 +77,9 @@ fn specs_out_of_range_are_refused_by_name() {
 fn calls_out_of_range_are_refused_and_nothing_happens() {
     let mut queue = queue(constant(), 1);
     let text = queue.advance(1.0, f64::NAN).expect_err("no rate").to_string();
-    assert_eq!(text, "rates_per_s[0]: NaN is not a rate from 0 to 1e7 a second; change it");
+    assert_eq!(text, "rate_per_s: NaN is not a rate from 0 to 1e7 a second; change it");
+    let text = queue.advance_steps(1.0, &[1.0, -1.0]).expect_err("no rate").to_string();
+    assert_eq!(text, "rates_per_s[1]: -1 is not a rate from 0 to 1e7 a second; change it");
     let text = queue.advance(0.0, 1.0).expect_err("no time").to_string();
     assert_eq!(text, "seconds: 0 is not a time from 0.001 to 86400 seconds; change it");
     assert!(queue.advance_steps(1.0, &[]).is_err());
