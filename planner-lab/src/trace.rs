@@ -2,9 +2,9 @@
 //!
 //! A [`Trace`] is a request rate on a uniform grid of steps, with where it came from and what was
 //! done to it. [`Trace::read`] takes the text of four kinds of files, [`Synthetic`] makes loads up
-//! from one line of text, [`Arrivals`] draws requests from either, and [`doctor`] says what a trace
-//! cannot show. Not for latency series, not for single requests, and not for reading files: text
-//! comes in, values go out.
+//! from one line of text, [`Arrivals`] draws requests from either, and [`doctor()`] says what a
+//! trace cannot show. Not for latency series, not for single requests, and not for reading files:
+//! text comes in, values go out.
 //!
 //! ```
 //! use planner_lab::trace::{Arrivals, Need, Trace};
@@ -248,9 +248,9 @@ impl Trace {
         self.gaps[..after].last().is_some_and(|gap| step < gap.first_step + gap.steps)
     }
 
-    /// The rate that this share of the steps does not exceed, by nearest rank: the smallest of which
-    /// at least `quantile` of all steps are no larger. Steps in gaps do not count, unless all are.
-    /// `quantile` is taken into 0 to 1.
+    /// The rate that this share of the steps does not exceed, by nearest rank: the smallest rate
+    /// such that at least `quantile` of all steps are no higher. Steps in gaps do not count, unless
+    /// all are. `quantile` is taken into 0 to 1.
     pub fn quantile(&self, quantile: f64) -> f64 {
         let known = self.rates_per_s.iter().enumerate().filter(|(step, _)| !self.is_gap(*step));
         let mut sorted: Vec<f64> = known.map(|(_, rate)| *rate).collect();

@@ -1,7 +1,7 @@
 //! Requests drawn from a trace, second by second.
 //!
 //! The same trace, seed and build give the same counts. Sampling takes logarithms and powers of the
-//! platform's library, so counts may differ between platforms; rates never do.
+//! platform's library, so that single counts may differ between platforms.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;

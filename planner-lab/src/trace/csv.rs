@@ -23,7 +23,7 @@ pub(super) fn read(name: &str, text: &str, missing: Missing) -> Result<Trace, Tr
             let unit = header.unit.take().ok_or_else(|| not_given(line, "unit"))?;
             let step_s = header.step_s.ok_or_else(|| not_given(line, "step_s"))?;
             let rows = Rows::read(lines, step_s, if unit.counts { step_s } else { 1 })?;
-            return rows.trace(name, header, unit, step_s, missing);
+            return rows.trace(name, header, &unit, step_s, missing);
         } else {
             return Err(refused(line, content, Rule::Columns));
         }
@@ -155,7 +155,7 @@ impl Rows {
         self,
         name: &str,
         header: Header,
-        unit: Unit,
+        unit: &Unit,
         step_s: u32,
         missing: Missing,
     ) -> Result<Trace, TraceError> {

@@ -107,8 +107,8 @@ impl Display for Finding {
             Self::Duplicated { first_step, second_step, steps } => write!(
                 f,
                 "duplicated: {steps} steps from step {first_step} on come again from step \
-                 {second_step} on, and real load never repeats exactly; what learns a pattern looks \
-                 better than it is"
+                 {second_step} on, and real load never repeats exactly; what learns a pattern \
+                 looks better than it is"
             ),
             Self::Gaps { gaps, steps, of, longest } => write!(
                 f,
@@ -132,9 +132,9 @@ impl Display for Finding {
             ),
             Self::ZeroStretch { stretches, longest_s, first_step, zero_s_max } => write!(
                 f,
-                "zero load: {stretches} stretches above {zero_s_max} s, the longest of {longest_s} s \
-                 from step {first_step} on; either an outage of the source, or a case for scaling \
-                 to zero"
+                "zero load: {longest_s} s from step {first_step} on, above {zero_s_max} s (such \
+                 stretches: {stretches}); either an outage of the source, or a case for scaling to \
+                 zero"
             ),
         }
     }
@@ -234,7 +234,9 @@ fn duplicated(rates: &[f64]) -> Option<Finding> {
         }
         let pairs = rates[first..second].iter().zip(&rates[second..]);
         let steps = pairs.take_while(|(one, other)| one.to_bits() == other.to_bits()).count();
-        if steps >= STRETCH_STEPS_MIN && longest.is_none_or(|(_, _, before)| steps > before) {
+        // Of stretches of equal length, the earliest: the hashes are in no order that means anything.
+        let better = |(from, _, before)| steps > before || steps == before && first < from;
+        if steps >= STRETCH_STEPS_MIN && longest.is_none_or(better) {
             longest = Some((first, second, steps));
         }
     }
@@ -339,8 +341,8 @@ mod tests {
         rates[30..50].fill(0.0);
         assert_eq!(
             texts(&trace(60, rates.clone())),
-            ["zero load: 2 stretches above 600 s, the longest of 1200 s from step 30 on; either \
-                 an outage of the source, or a case for scaling to zero"]
+            ["zero load: 1200 s from step 30 on, above 600 s (such stretches: 2); either an \
+                 outage of the source, or a case for scaling to zero"]
         );
         rates[0..70].fill(0.0);
         assert_eq!(
@@ -359,6 +361,16 @@ mod tests {
             texts(&trace(60, rates)),
             ["duplicated: 80 steps from step 100 on come again from step 400 on, and real load \
                  never repeats exactly; what learns a pattern looks better than it is"]
+        );
+    }
+
+    #[test]
+    fn of_equal_stretches_the_earliest_is_told() {
+        let rates = fresh(100, 1).repeat(9);
+        let found = duplicated(&rates);
+        assert_eq!(
+            found,
+            Some(Finding::Duplicated { first_step: 0, second_step: 100, steps: 100 })
         );
     }
 

@@ -93,7 +93,7 @@ impl AccessLog {
     }
 
     /// Requests counted in steps of so many seconds, from the second of the first on. The last step
-    /// may reach beyond the log. Steps without a request have no load: in a log, nothing is missing.
+    /// may reach beyond the log. Steps without a request have no load: a log has nothing missing.
     ///
     /// # Errors
     ///
@@ -230,7 +230,7 @@ mod tests {
     fn what_is_no_line_of_a_log_is_malformed() {
         let time = "[01/May/2024:12:00:00 +0000]";
         for line in [
-            "".to_owned(),
+            String::new(),
             format!("10.0.0.1 - - {time} \"GET / HTTP/1.1\" 200 5 \"-\" \"curl"),
             format!("10.0.0.1 - - {time} \"GET / HTTP/1.1\" 200 5 \"-\""),
             format!("10.0.0.1 - - {time} \"GET / HTTP/1.1\" 20 5 \"-\" \"curl\""),

@@ -63,8 +63,8 @@ pub struct ReadOptions {
     /// Column of a `CloudWatch` export that holds the times. Not said: the first whose name starts
     /// with `time` or `date`.
     pub time_column: Option<String>,
-    /// Column of a `CloudWatch` export that holds the sums. Not said: `Sum`, `SampleCount`, `Count`,
-    /// `RequestCount` or `Value`, or the only other one.
+    /// Column of a `CloudWatch` export that holds the sums. Not said: `Sum`, `SampleCount`,
+    /// `RequestCount`, `Count` or `Value`, or the only other one.
     pub value_column: Option<String>,
     /// Which series of a range query count.
     pub select: Select,

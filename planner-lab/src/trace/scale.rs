@@ -48,8 +48,8 @@ impl Trace {
     ///
     /// # Errors
     ///
-    /// [`TraceError::Argument`] when the factor is not finite and above 0, or takes a rate above 1e9
-    /// a second.
+    /// [`TraceError::Argument`] when the factor is not finite and above 0, or takes a rate above
+    /// 1e9 a second.
     pub fn scaled(mut self, factor: f64) -> Result<Self, TraceError> {
         self.multiply(factor)?;
         self.note(&format!("scaled by {factor}"));
@@ -110,8 +110,8 @@ impl Trace {
     }
 
     /// On a grid of another step, each new rate the mean over its step, so that the total is kept.
-    /// A last step that reaches beyond the end counts the rest of it as 0. A step that touches a gap
-    /// is one.
+    /// A last step that reaches beyond the end counts the rest of it as 0. A step that touches a
+    /// gap is one.
     ///
     /// # Errors
     ///

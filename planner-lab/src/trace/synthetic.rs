@@ -25,8 +25,8 @@ pub const SECONDS_MAX: u32 = 366 * 86_400;
 
 /// A load that is made up.
 ///
-/// The same text, length, step and seed give the same rates. Kinds without chance only take
-/// `+ - * /`, so theirs are the same bits everywhere.
+/// The same text, length, step, seed and build give the same rates. Kinds without chance only take
+/// `+ - * /`, so theirs are the same bits on every platform too.
 ///
 /// ```
 /// use planner_lab::trace::Synthetic;
@@ -76,7 +76,8 @@ pub enum SyntheticError {
     },
     /// Two values contradict each other.
     #[error(
-        "{kind}: {lesser} of {lesser_value} is above {greater} of {greater_value}; swap them, or change one"
+        "{kind}: {lesser} of {lesser_value} is above {greater} of {greater_value}; swap them, or \
+         change one"
     )]
     Order {
         /// Of which kind.

@@ -91,19 +91,17 @@ impl Quantity {
 impl Kind {
     /// How it is written; keys in brackets can be left out.
     pub(super) fn usage(&self) -> String {
-        let mut usage = self.name.to_owned();
-        for (index, key) in self.keys.iter().enumerate() {
-            let text = format!("{}={}", key.name, key.quantity.word());
-            match (index, key.default) {
-                (0, None) => usage.push_str(&format!(":{text}")),
-                (_, None) => usage.push_str(&format!(",{text}")),
-                (_, Some(default)) if default.is_finite() => {
-                    usage.push_str(&format!("[,{text}, else {default}]"));
-                }
-                (_, Some(_)) => usage.push_str(&format!("[,{text}, else never]")),
+        let key = |(index, key): (usize, &Key)| {
+            let (name, word) = (key.name, key.quantity.word());
+            match key.default {
+                None if index == 0 => format!(":{name}={word}"),
+                None => format!(",{name}={word}"),
+                Some(default) if default.is_finite() => format!("[,{name}={word}, else {default}]"),
+                Some(_) => format!("[,{name}={word}, else never]"),
             }
-        }
-        usage
+        };
+        let keys = self.keys.iter().enumerate().map(key).collect::<String>();
+        format!("{}{keys}", self.name)
     }
 }
 
