@@ -116,7 +116,7 @@ impl Trace {
                     remedy: "correct it, or scale the trace down",
                 });
             }
-            // A negative zero would not survive being written and compared.
+            // A negative zero would be written with its sign.
             *rate += 0.0;
         }
         let name = one_line(name);
@@ -258,7 +258,7 @@ impl Trace {
             sorted.clone_from(&self.rates_per_s);
         }
         sorted.sort_by(f64::total_cmp);
-        // Without the allowance, 0.998 of 500 steps would be a hair above 499.
+        // Without the allowance, 0.07 of 100 steps would be a hair above 7.
         let rank = (quantile.clamp(0.0, 1.0) * sorted.len() as f64 - 1e-9).ceil();
         #[expect(
             clippy::cast_possible_truncation,
@@ -340,6 +340,12 @@ mod tests {
     }
 
     #[test]
+    fn a_negative_zero_is_zero() {
+        let trace = Trace::new("t", 1, vec![-0.0]).expect("a trace");
+        assert!(trace.to_csv().ends_with("\n0,0\n"), "{}", trace.to_csv());
+    }
+
+    #[test]
     fn after_the_end_there_is_no_load() {
         let trace = Trace::new("t", 60, vec![5.0]).expect("a trace");
         assert_eq!(
@@ -352,6 +358,9 @@ mod tests {
     fn a_quantile_is_the_nearest_rank_without_gaps() {
         let mut trace = Trace::new("t", 1, (1..=500).map(f64::from).collect()).expect("a trace");
         assert_eq!(trace.quantile(0.998), 499.0);
+        // 0.07 of 100 steps is a hair above 7 in binary.
+        let hundred = Trace::new("t", 1, (1..=100).map(f64::from).collect()).expect("a trace");
+        assert_eq!(hundred.quantile(0.07), 7.0);
         assert_eq!((trace.quantile(0.0), trace.quantile(1.0)), (1.0, 500.0));
         assert_eq!((trace.quantile(f64::NAN), trace.quantile(7.0)), (1.0, 500.0));
         trace.gaps = vec![Gap { first_step: 400, steps: 100 }];

@@ -417,13 +417,15 @@ mod tests {
 
     #[test]
     fn stated_gaps_and_holes_are_one_list() {
-        let text = "# unit: requests per second\n# step_s: 1\n# gaps: 0+1 3+1\nt_s,value\n0,1\n2,1\n\
-                    3,1\n";
-        let trace = read("t", text, Missing::Hold).expect("a trace");
-        assert_eq!(
-            trace.gaps(),
-            [Gap { first_step: 0, steps: 2 }, Gap { first_step: 3, steps: 1 }]
-        );
+        for (stated, gaps) in [("0+1 3+1", vec![(0, 2), (3, 1)]), ("0+4", vec![(0, 4)])] {
+            let text = format!(
+                "# unit: requests per second\n# step_s: 1\n# gaps: {stated}\nt_s,value\n0,1\n2,1\n\
+                 3,1\n"
+            );
+            let trace = read("t", &text, Missing::Hold).expect("a trace");
+            let found = trace.gaps().iter().map(|gap| (gap.first_step, gap.steps));
+            assert_eq!(found.collect::<Vec<_>>(), gaps);
+        }
     }
 
     #[test]

@@ -279,6 +279,8 @@ mod tests {
     fn a_walk_stays_within_its_bounds_and_moves() {
         let walk = trace("walk:low=50,high=800,sigma=2", 7 * 86_400, 60);
         assert!(walk.rates_per_s().iter().all(|rate| (50.0..=800.0).contains(rate)));
+        // Reflected: it does not stay at a bound.
+        assert!(!walk.rates_per_s().iter().any(|rate| *rate == 50.0 || *rate == 800.0));
         assert!(walk.quantile(0.9) > 2.0 * walk.quantile(0.1));
         let still = trace("walk:low=50,high=800,sigma=0", 600, 60);
         assert!(still.rates_per_s().iter().all(|rate| (rate - 200.0).abs() < 1e-9));
