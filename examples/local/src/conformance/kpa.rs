@@ -131,13 +131,13 @@ fn scale_sequence(vector: &Vector) -> Result<Value, serde_json::Error> {
             |value: f64| (value - f64::from(excess)).abs() <= input.expected_ebc_tolerance;
         let excess =
             if expected.as_f64().is_some_and(allowed) { expected.clone() } else { json!(excess) };
-        steps.push(outcome(scale, excess, &state));
+        steps.push(outcome(scale, &excess, &state));
     }
     Ok(json!({ "steps": steps }))
 }
 
 /// What a step came to, by its names in the vectors.
-fn outcome(scale: Option<Scale>, excess_burst_capacity: Value, state: &DeciderState) -> Value {
+fn outcome(scale: Option<Scale>, excess_burst_capacity: &Value, state: &DeciderState) -> Value {
     json!({
         "desired_pod_count": scale.map_or(0, |it| it.desired),
         "excess_burst_capacity": excess_burst_capacity,
@@ -230,7 +230,7 @@ fn sampled_sequence(vector: &Vector) -> Result<Value, serde_json::Error> {
             .map(|stable| Observed { stable, panic: panic.average(now).unwrap_or(0.0) });
         let scale = spec.scale(now, step.ready_pods, observed, &mut state);
         let excess = json!(scale.map_or(0, |it| it.excess_burst_capacity));
-        let mut outcome = outcome(scale, excess, &state);
+        let mut outcome = outcome(scale, &excess, &state);
         let expected = &vector.expected["steps"][index];
         outcome["empty"] = json!(observed.is_none());
         for (name, value) in [

@@ -49,6 +49,7 @@ impl Linear {
     }
 
     /// Whether it can be one; what was stored need not be.
+    #[cfg(feature = "serde")]
     pub(super) fn is_sound(&self, buckets_max: usize) -> bool {
         self.ring.is_sound(buckets_max) && self.total.is_finite()
     }

@@ -41,6 +41,7 @@ impl Ring {
     }
 
     /// Whether it can be one; what was stored need not be.
+    #[cfg(feature = "serde")]
     pub(super) fn is_sound(&self, buckets_max: usize) -> bool {
         let finite = self.slots.iter().all(|value| value.is_finite());
         finite && self.slots.len() <= buckets_max && self.head < self.slots.len()

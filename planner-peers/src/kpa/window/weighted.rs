@@ -75,12 +75,11 @@ impl Weighted {
     /// newest, fewer than there are.
     pub(super) fn average(&self, silent: usize) -> f64 {
         let kept = self.buckets() - silent;
-        let sum = if kept > self.newer {
-            self.newer_sum + self.ring.at(kept - 1) * power(self.decay, self.newer)
-        } else if kept == self.newer {
-            self.newer_sum
-        } else {
+        let sum = if kept < self.newer {
             (0..kept).rev().fold(0.0, |sum, age| sum * self.decay + self.ring.at(age))
+        } else {
+            let older = if kept > self.newer { self.ring.at(kept - 1) } else { 0.0 };
+            self.newer_sum + older * power(self.decay, self.newer)
         };
         sum * (1.0 - self.decay) * power(self.decay, silent)
     }
@@ -98,6 +97,7 @@ impl Weighted {
     }
 
     /// Whether it can be one; what was stored need not be.
+    #[cfg(feature = "serde")]
     pub(super) fn is_sound(&self, buckets_max: usize) -> bool {
         self.ring.is_sound(buckets_max)
             && self.newer <= self.buckets()
