@@ -8,7 +8,7 @@
 //! | part | what it does |
 //! |---|---|
 //! | [`BucketWindow`] | averages over time, linear or weighted by age |
-//! | [`Spec`], [`DeciderState`], [`Scale`] | one step: two averages and the ready count in, a count out |
+//! | [`Spec`], [`DeciderState`], [`Scale`] | one step: averages and ready count in, a count out |
 //! | [`Kpa`], [`KpaState`], [`Sample`] | both as a [`Policy`](planner_core::policy::Policy) |
 //!
 //! Not part of it: scaling to zero with its grace period, probes, initial scale and bounds. Bounds

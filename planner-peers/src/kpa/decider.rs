@@ -389,6 +389,16 @@ mod tests {
         assert_eq!(at_once(&tight, 2, 90.0), Some((3, true)));
         assert_eq!(at_once(&tight, 9, 10.0), Some((4, true)));
         assert_eq!(at_once(&tight, 9, 90.0), Some((9, false)));
+        let free = Spec { reachable: false, ..tight };
+        assert_eq!(at_once(&free, 9, -5.0), Some((0, false)));
+    }
+
+    #[test]
+    fn with_none_ready_a_step_changes_as_much_as_with_one() {
+        let tight = Spec { max_scale_up_rate: 3.0, ..spec() };
+        for ready in [0, 1] {
+            assert_eq!(step(&tight, 0, ready, 90.0, &mut DeciderState::calm()), 3);
+        }
     }
 
     #[test]
@@ -442,5 +452,15 @@ mod tests {
         state.rebase(Duration::from_secs(900));
         assert_eq!(step(&spec(), 160, 5, 10.0, &mut state), 5);
         assert_eq!(step(&spec(), 161, 5, 10.0, &mut state), 2);
+    }
+
+    #[test]
+    fn a_clock_set_back_makes_a_delay_no_longer() {
+        let slow = Spec { scale_down_delay: Duration::from_secs(10), ..spec() };
+        let mut state = DeciderState::calm();
+        assert_eq!(step(&slow, 1_000, 9, 90.0, &mut state), 9);
+        state.rebase(Duration::from_secs(900));
+        assert_eq!(step(&slow, 108, 9, 50.0, &mut state), 9);
+        assert_eq!(step(&slow, 110, 9, 50.0, &mut state), 5);
     }
 }

@@ -487,15 +487,20 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_goes_on_with_the_same_averages() {
+    fn a_clock_set_back_goes_on_as_if_it_had_not_been() {
         let policy = policy();
         let mut state = policy.initial_state();
         for second in 1_000..1_010 {
-            policy.absorb(at(second), sample(), &mut state);
+            let sample = Sample::new(second as f64).expect("a rate");
+            policy.absorb(at(second), sample, &mut state);
         }
-        let before = state.observed(at(1_009));
-        policy.rebase(Duration::from_secs(900), &mut state);
-        assert_eq!(state.observed(at(109)), before);
+        state.decider = Some(DeciderState::panicking(at(1_008), 3));
+        let mut set_back = state.clone();
+        policy.rebase(Duration::from_secs(900), &mut set_back);
+        policy.absorb(at(1_010), sample(), &mut state);
+        policy.absorb(at(110), sample(), &mut set_back);
+        assert_eq!(set_back.observed(at(110)), state.observed(at(1_010)));
+        assert_eq!(set_back.panicking_since(), Some(at(108)));
     }
 
     #[test]

@@ -21,7 +21,8 @@ use weighted::Weighted;
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Aggregation {
-    /// The mean of the seconds since the first sample, at most of the window; rounded to 6 decimals.
+    /// The mean of the seconds since the first sample, at most of the window; rounded to six
+    /// decimals.
     #[default]
     Linear,
     /// A sum that weighs each second less than the one after it, so that the weights of a whole
