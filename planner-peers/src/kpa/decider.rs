@@ -390,7 +390,7 @@ mod tests {
         assert_eq!(at_once(&tight, 9, 10.0), Some((4, true)));
         assert_eq!(at_once(&tight, 9, 90.0), Some((9, false)));
         let free = Spec { reachable: false, ..tight };
-        assert_eq!(at_once(&free, 9, -5.0), Some((0, false)));
+        assert_eq!(at_once(&free, 9, -50.0), Some((0, false)));
     }
 
     #[test]
