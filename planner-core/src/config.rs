@@ -18,7 +18,7 @@ pub use error::ConfigError;
 pub use service::{ServiceId, ServiceIdError};
 #[cfg(feature = "serde")]
 use text::nanos;
-pub use values::{AdviceConfig, ReplicaBounds, StepLimit, Thresholds};
+pub use values::{AdviceConfig, GuardSet, ReplicaBounds, StepLimit, Thresholds};
 
 /// A complete and valid configuration. Built with [`Config::builder`].
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +49,10 @@ struct RawConfig {
     samples_min: u32,
     coverage_min: f64,
     target_utilisation: f64,
+    #[cfg_attr(feature = "serde", serde(default))]
+    capacity_hint_per_s: f64,
+    #[cfg_attr(feature = "serde", serde(default = "slow_price"))]
+    slow_price: f64,
     #[cfg_attr(feature = "serde", serde(with = "nanos"))]
     cooldown_out: Duration,
     #[cfg_attr(feature = "serde", serde(with = "nanos"))]
@@ -61,8 +65,19 @@ struct RawConfig {
     efficacy_attempts: u32,
     #[cfg_attr(feature = "serde", serde(with = "nanos"))]
     startup_allowance: Duration,
+    #[cfg_attr(feature = "serde", serde(default))]
+    guard_set: GuardSet,
     advice: Option<AdviceConfig>,
     seed: u64,
+}
+
+/// The default of [`ConfigBuilder::slow_price`].
+const SLOW_PRICE: f64 = 20.0;
+
+/// What is written without a price had the default one.
+#[cfg(feature = "serde")]
+const fn slow_price() -> f64 {
+    SLOW_PRICE
 }
 
 impl Config {
@@ -96,6 +111,8 @@ impl Config {
                 samples_min: 8,
                 coverage_min: 0.5,
                 target_utilisation: 0.8,
+                capacity_hint_per_s: 0.0,
+                slow_price: SLOW_PRICE,
                 cooldown_out: Duration::from_secs(15),
                 cooldown_in: Duration::from_secs(60),
                 stabilisation_in: Duration::from_secs(120),
@@ -104,6 +121,7 @@ impl Config {
                 flap_budget_per_hour: 6,
                 efficacy_attempts: 3,
                 startup_allowance: Duration::from_secs(60),
+                guard_set: GuardSet::All,
                 advice: None,
                 seed: 0,
             },
@@ -226,6 +244,21 @@ impl Config {
         self.raw.startup_allowance
     }
 
+    /// Requests per second that a replica is known to answer, before that is learned.
+    pub fn capacity_hint_per_s(&self) -> Option<f64> {
+        (self.raw.capacity_hint_per_s > 0.0).then_some(self.raw.capacity_hint_per_s)
+    }
+
+    /// What a request that waits too long costs, in times what serving one costs.
+    pub const fn slow_price(&self) -> f64 {
+        self.raw.slow_price
+    }
+
+    /// Which guards run.
+    pub const fn guard_set(&self) -> GuardSet {
+        self.raw.guard_set
+    }
+
     /// How the advisor may be asked; `None` when there is none.
     pub const fn advice(&self) -> Option<&AdviceConfig> {
         self.raw.advice.as_ref()
@@ -326,6 +359,12 @@ setters! {
     coverage_min: f64;
     /// Share of the learned capacity that a replica should be used at, 0.05 to 1; default 0.8.
     target_utilisation: f64;
+    /// Requests per second that a replica is known to answer, which stands in until that is learned,
+    /// up to 1e6; default 0, which is none.
+    capacity_hint_per_s: f64;
+    /// What a request that waits too long costs, in times what serving one costs, 0 to 1e4; default
+    /// 20. The higher, the more replicas are kept for bursts like those that were seen.
+    slow_price: f64;
     /// Least time between two scale-outs, up to one day; default 15 s.
     cooldown_out: Duration;
     /// Least time from any scaling to a scale-in, up to one day; default 60 s.
@@ -343,6 +382,9 @@ setters! {
     efficacy_attempts: u32;
     /// How long an ordered replica may take to become ready, up to one day; default 60 s.
     startup_allowance: Duration;
+    /// Which guards run; default all. [`GuardSet::Peer`] is for policies of other systems, which
+    /// bring stabilisation and rate limits of their own.
+    guard_set: GuardSet;
     /// Seed of the back-off's jitter; default 0.
     seed: u64;
 }
@@ -408,6 +450,8 @@ fn check_ranges(raw: &RawConfig) -> Result<(), ConfigError> {
         ("samples_min", f64::from(raw.samples_min), 1.0, 1e6),
         ("coverage_min", raw.coverage_min, 0.0, 1.0),
         ("target_utilisation", raw.target_utilisation, 0.05, 1.0),
+        ("capacity_hint_per_s", raw.capacity_hint_per_s, 0.0, 1e6),
+        ("slow_price", raw.slow_price, 0.0, 1e4),
         ("step_out.replicas", f64::from(raw.step_out.replicas), 1.0, 1e5),
         ("step_out.percent", f64::from(raw.step_out.percent), 0.0, 10_000.0),
         ("step_in.replicas", f64::from(raw.step_in.replicas), 1.0, 1e5),

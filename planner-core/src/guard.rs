@@ -1,7 +1,8 @@
 //! The only maker of scaling decisions: eight guards in fixed order.
 //!
 //! Whatever policy and advisor want passes through here. Each guard is a small pure function from
-//! a count to a count with its own constraint; none can be configured away or replaced. What they
+//! a count to a count with its own constraint; none can be replaced, and only policies of other
+//! systems, which bring their own, run with fewer ([`GuardSet`]). What they
 //! need to remember is in [`GuardState`], which is part of every snapshot.
 
 mod ailment;
@@ -15,6 +16,7 @@ pub use ailment::Effect;
 pub use memory::GuardState;
 pub(crate) use switch::{Switch, on};
 
+use crate::config::GuardSet;
 use crate::decision::{Constraint, GuardStep, Stage};
 use crate::operation::Mode;
 use crate::policy::View;
@@ -42,7 +44,8 @@ pub(crate) fn guard(view: &View<'_>, state: &GuardState, wanted: u32) -> Guarded
     let (mut replicas, mut binding) = (wanted, Constraint::Unconstrained);
     let mut run = |stage, guard: fn(&View<'_>, &GuardState, u32) -> Bound| {
         let before = replicas;
-        let bound = guard(view, state, before).filter(|(after, _)| *after != before);
+        let runs = view.config.guard_set().has(stage);
+        let bound = guard(view, state, before).filter(|(after, _)| runs && *after != before);
         let Some((after, constraint)) = bound else {
             return GuardStep {
                 stage,
@@ -65,6 +68,16 @@ pub(crate) fn guard(view: &View<'_>, state: &GuardState, wanted: u32) -> Guarded
         run(Stage::Operator, operator),
     ];
     Guarded { replicas, guards, binding }
+}
+
+impl GuardSet {
+    /// Whether it has the guard of this stage.
+    const fn has(self, stage: Stage) -> bool {
+        match self {
+            Self::All => true,
+            Self::Peer => matches!(stage, Stage::Doubt | Stage::Bounds | Stage::Operator),
+        }
+    }
 }
 
 /// What a guard makes of a count, and why; `None` when it has nothing against it.
@@ -245,6 +258,19 @@ mod tests {
             let guarded = guard(&scene.view(), &state, 5);
             assert_eq!(guarded.replicas, after, "advised {advised}, in breach {in_breach}");
         }
+    }
+
+    #[test]
+    fn a_policy_of_another_system_meets_doubt_bounds_and_operator_alone() {
+        let builder = Config::builder(ReplicaBounds::new(2, 8).expect("bounds"));
+        let config = builder.guard_set(GuardSet::Peer).build().expect("settings");
+        let state = after(&[(&Scene::breach(100, 2), 4)]);
+        let scene = Scene { config, ..Scene::breach(101, 6) };
+        // Neither breach, cooldown, stabilisation nor step limit; the fewest replicas all the same.
+        assert_eq!(guarded(&scene, &state, 1), (2, Constraint::BelowMin { min: 2 }));
+        assert_eq!(guarded(&scene, &state, 90), (8, Constraint::OverMax { max: 8 }));
+        let doubtful = Scene { quality: Quality::Doubtful(Doubt::Silent), ..scene };
+        assert_eq!(guarded(&doubtful, &state, 3), (6, Constraint::Doubt(Doubt::Silent)));
     }
 
     #[test]

@@ -33,8 +33,8 @@ pub use baseline::{
     Baseline, Estimate, FixedReference, Lesson, Level, LevelChange, Quarantine, QuarantinedBaseline,
 };
 pub use config::{
-    AdviceConfig, Config, ConfigBuilder, ConfigError, ReplicaBounds, ServiceId, ServiceIdError,
-    StepLimit, Thresholds,
+    AdviceConfig, Config, ConfigBuilder, ConfigError, GuardSet, ReplicaBounds, ServiceId,
+    ServiceIdError, StepLimit, Thresholds,
 };
 pub use decision::{
     Action, Constraint, Decision, DecisionId, Derivation, GuardStep, Origin, Stage,

@@ -97,6 +97,21 @@ impl TryFrom<RawBounds> for ReplicaBounds {
     }
 }
 
+/// Which guards stand between a wish and a decision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum GuardSet {
+    /// All of them.
+    #[default]
+    All,
+    /// Doubt, bounds and the operator alone, so that a policy of another system, which brings its
+    /// own stabilisation and rate limits, is not held back twice. Which laws such a policy breaks
+    /// is for the lab to say.
+    Peer,
+}
+
 /// How far one direction may move within a period: the larger of a count and a percentage of the
 /// replicas at the period's beginning, rounded down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
