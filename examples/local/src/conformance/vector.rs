@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// Members that say where a vector is from, and nothing about what it tests.
-const ABOUT: [&str; 3] = ["origin", "source", "tags"];
+const ABOUT: [&str; 2] = ["source", "tags"];
 
 /// One vector.
 ///
