@@ -4,16 +4,16 @@
 //! the others ask for fewer; pods that are not ready are assumed idle when the others ask for more.
 //! When these assumptions turn the direction around, nothing is changed.
 
+mod usage;
+
 use std::collections::BTreeMap;
 
 use thiserror::Error;
 
+use self::usage::{Used, assume, mean, sum, to_i64, to_replicas};
 use super::pods::{
     Groups, Pod, PodMetric, ReadinessDelays, Resource, Samples, group_samples, samples,
 };
-
-/// The most replicas that a count can say: counts there are 32-bit integers.
-const REPLICAS_MAX: f64 = i32::MAX as f64;
 
 /// How far usage may be from its target without a change, as a share of the target.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -352,72 +352,6 @@ impl Calculator {
     }
 }
 
-/// Assumes a load for pods that were not measured: busy if the others are below their target, idle
-/// if they are above it. Exactly at the target nothing is assumed.
-fn assume<'a>(
-    values: &mut BTreeMap<&'a str, i64>,
-    groups: &Groups<'a>,
-    ratio: f64,
-    busy_milli: impl Fn(&str) -> i64,
-) {
-    for pod in &groups.missing {
-        if ratio < 1.0 {
-            values.insert(pod, busy_milli(pod));
-        } else if ratio > 1.0 {
-            values.insert(pod, 0);
-        }
-    }
-}
-
-/// Usage as a share of requests.
-struct Used {
-    percent: i64,
-    average_milli: i64,
-}
-
-impl Used {
-    /// Of the pods whose requests are known.
-    fn of(
-        values: &BTreeMap<&str, i64>,
-        requests: &BTreeMap<&str, i64>,
-    ) -> Result<Self, MetricError> {
-        let (mut used, mut requested, mut pods) = (0_i128, 0_i128, 0_i128);
-        for (pod, value) in values {
-            if let Some(request) = requests.get(pod) {
-                used += i128::from(*value);
-                requested += i128::from(*request);
-                pods += 1;
-            }
-        }
-        if requested == 0 {
-            return Err(MetricError::NoMetricsMatchedKnownPods);
-        }
-        // Cut off to whole percent before it is compared with the target.
-        Ok(Self { percent: to_i64(used * 100 / requested), average_milli: to_i64(used / pods) })
-    }
-}
-
-/// The mean, cut off to whole thousandths; 0 of nothing.
-fn mean(values: &BTreeMap<&str, i64>) -> i64 {
-    let total: i128 = values.values().copied().map(i128::from).sum();
-    to_i64(total / (values.len().max(1) as i128))
-}
-
-fn sum(values_milli: &[i64]) -> i64 {
-    to_i64(values_milli.iter().copied().map(i128::from).sum())
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "clamped to what fits")]
-fn to_i64(value: i128) -> i64 {
-    value.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
-}
-
-/// Rounded up; a count below 0, or none at all, is 0.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what fits")]
-fn to_replicas(count: f64) -> u32 {
-    count.ceil().clamp(0.0, REPLICAS_MAX) as u32
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -473,6 +407,34 @@ mod tests {
     fn missing_pods_count_as_idle_on_the_way_up() {
         let desired = utilization(4, &[("a", 900), ("b", 900), ("c", 900)]).expect("measured");
         assert_eq!(desired.replicas, 6);
+    }
+
+    #[test]
+    fn exactly_at_the_target_nothing_is_assumed_of_missing_pods() {
+        assert_eq!(utilization(4, &[("a", 500)]).map(|it| it.replicas), Ok(4));
+        let (pods, metrics) = ([pod("a"), pod("b")], [PodMetric::now("a", 1)]);
+        let desired = Calculator::default().pods_average_value(2, 1, &pods, &metrics);
+        assert_eq!(desired.map(|it| it.replicas), Ok(2));
+    }
+
+    #[test]
+    fn unready_pods_count_as_idle_on_the_way_up_and_not_at_all_on_the_way_down() {
+        let young = Pod::running("young", Duration::from_secs(5)).requesting_cpu("app", 1_000);
+        let pods = [pod("a"), pod("b"), young];
+        let run = |milli| {
+            let metrics = ["a", "b", "young"].map(|pod| PodMetric::now(pod, milli));
+            let desired = Calculator::default().resource_utilization(3, 50, CPU, &pods, &metrics);
+            desired.map(|it| it.replicas)
+        };
+        assert_eq!(run(1_000), Ok(4));
+        assert_eq!(run(250), Ok(1));
+    }
+
+    #[test]
+    fn a_direction_that_assumptions_turn_around_changes_nothing() {
+        // Four times the target, but three of four are silent: at least one would have to go.
+        let desired = utilization(4, &[("a", 1_500)]);
+        assert_eq!(desired.map(|it| it.replicas), Ok(4));
     }
 
     #[test]

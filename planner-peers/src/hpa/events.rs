@@ -74,15 +74,12 @@ impl ScaleEvents {
         let oldest = || self.0.iter().enumerate().min_by_key(|(_, event)| event.at);
         let free = self.0.iter().rposition(|event| event.outdated);
         let slot = free.or_else(|| oldest().filter(|_| full).map(|(slot, _)| slot));
-        match slot.and_then(|slot| Some((slot, self.0.get_mut(slot)?))) {
-            Some((slot, old)) => {
-                *old = new;
-                slot
-            }
-            None => {
-                self.0.push(new);
-                self.0.len() - 1
-            }
+        if let Some((slot, old)) = slot.and_then(|slot| Some((slot, self.0.get_mut(slot)?))) {
+            *old = new;
+            slot
+        } else {
+            self.0.push(new);
+            self.0.len() - 1
         }
     }
 

@@ -104,3 +104,53 @@ impl Memory {
         self.scale_down.rebase(behind);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::behavior::Behavior;
+    use super::super::reconcile::{Scale, Snapshot, reconcile};
+    use super::super::spec::{Metric, ValueTarget};
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_origin(Duration::from_secs(1_000));
+
+    fn spec(behavior: Option<Behavior>) -> Spec {
+        let metrics = vec![Metric::External(ValueTarget::AverageValue(10_000))];
+        Spec { behavior, ..Spec::new(metrics) }
+    }
+
+    /// After one round with 5 replicas and load for 8, when `target` was what came of it.
+    fn after(behavior: Option<Behavior>, target: u32) -> Memory {
+        let (spec, mut memory) = (spec(behavior), Memory::default());
+        let scale = Scale { current: 5, min: 1, max: 20 };
+        let outcome = reconcile(&spec, scale, &Snapshot::total(80.0), &memory, NOW);
+        memory.commit(&spec, &outcome, NOW, (5, target));
+        memory
+    }
+
+    #[test]
+    fn a_scaling_that_did_not_happen_is_neither_stored_nor_said() {
+        let memory = after(Some(Behavior::default()), 5);
+        assert_eq!(memory.scale_up, ScaleEvents::default());
+        let able = memory.conditions.able_to_scale.map(|it| it.reason);
+        assert_eq!(able, Some(ConditionReason::ReadyForNewScale));
+    }
+
+    #[test]
+    fn without_scaling_rules_no_scaling_is_stored() {
+        let memory = after(None, 8);
+        assert_eq!(memory.scale_up, ScaleEvents::default());
+        let able = memory.conditions.able_to_scale.map(|it| it.reason);
+        assert_eq!(able, Some(ConditionReason::SucceededRescale));
+    }
+
+    #[test]
+    fn the_final_count_is_stored_in_its_direction_beside_the_recommendation() {
+        let memory = after(Some(Behavior::default()), 4);
+        assert_eq!(memory.scale_up, ScaleEvents::default());
+        assert_eq!(memory.scale_down.slots().first().map(|it| it.replica_change), Some(1));
+        let replicas: Vec<_> =
+            memory.recommendations.iter().flatten().map(|it| it.replicas).collect();
+        assert_eq!(replicas, [5, 8]);
+    }
+}

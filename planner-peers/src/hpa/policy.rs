@@ -27,14 +27,22 @@ const PERIOD: Duration = Duration::from_secs(15);
 ///
 /// ```
 /// use std::time::Duration;
-/// use planner_core::policy::Policy;
-/// use planner_core::{Config, Event, Planner, ReplicaBounds, StepLimit, Timestamp, Window};
+/// use planner_core::{Config, Event, Planner, ReplicaBounds, Step, Timestamp, Window};
 /// use planner_peers::hpa::{Hpa, Snapshot};
 ///
-/// // 50 requests per second and replica.
-/// let hpa = Hpa::average_value(50.0)?;
-/// assert_eq!(hpa.period(), Some(Duration::from_secs(15)));
-/// # Ok::<(), planner_peers::hpa::HpaError>(())
+/// // 50 requests per second and replica; the guards stand back, because this policy has its own.
+/// let config = Config::builder(ReplicaBounds::new(1, 20)?)
+///     .cooldown_out(Duration::ZERO)
+///     .build()?;
+/// let mut planner = Planner::new(config, Hpa::average_value(50.0)?);
+/// let at = |seconds| Timestamp::from_origin(Duration::from_secs(seconds));
+///
+/// let window = Window::probes(at(0), at(3), &[21.0; 40], 0, 3)?;
+/// let _ = planner.step(at(3), Event::Observe(window));
+/// let _ = planner.step(at(3), Event::Signal(Snapshot::total(260.0)));
+/// let Step::Decide(decision) = planner.step(at(3), Event::Wake) else { panic!("it is due") };
+/// assert_eq!(decision.target(), Some(6));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hpa {
@@ -268,5 +276,205 @@ impl Policy for Hpa {
         if let Some(stored) = state.last.take() {
             state.memory.forget(stored);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use planner_core::{
+        Config, Decision, Event, Outcome as Settled, Planner, ReplicaBounds, Step, StepLimit,
+        Window,
+    };
+
+    use super::super::behavior::{Behavior, ScalingPolicy, ScalingRules};
+    use super::super::pods::{Pod, PodMetric};
+    use super::super::reconcile::Reading;
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_origin(Duration::from_secs(seconds))
+    }
+
+    /// A step limit that limits nothing; a scale-in is at most all there is.
+    const fn any(percent: u32) -> StepLimit {
+        StepLimit { replicas: 100_000, percent, period: Duration::ZERO }
+    }
+
+    /// A planner whose guards stand back, but for the step out.
+    fn planner(hpa: Hpa, step_out: StepLimit) -> Planner<Hpa> {
+        let config = Config::builder(ReplicaBounds::new(1, 20).expect("valid"))
+            .cooldown_out(Duration::ZERO)
+            .cooldown_in(Duration::ZERO)
+            .stabilisation_in(Duration::ZERO)
+            .step_out(step_out)
+            .step_in(any(100))
+            .flap_budget_per_hour(3_600)
+            .startup_allowance(Duration::ZERO);
+        Planner::new(config.build().expect("valid"), hpa)
+    }
+
+    fn average() -> Planner<Hpa> {
+        planner(Hpa::average_value(50.0).expect("valid"), any(10_000))
+    }
+
+    /// Four pods more a minute, or one fewer, without stabilisation.
+    fn rated() -> Planner<Hpa> {
+        rated_within(any(10_000))
+    }
+
+    fn rated_within(step_out: StepLimit) -> Planner<Hpa> {
+        let rules = |pods| ScalingRules {
+            stabilization: Some(Duration::ZERO),
+            policies: vec![ScalingPolicy::pods(pods, 60)],
+            ..ScalingRules::up()
+        };
+        let behavior = Some(Behavior { scale_up: rules(4), scale_down: rules(1) });
+        let metrics = vec![Metric::External(ValueTarget::AverageValue(50_000))];
+        let spec = Spec { behavior, ..Spec::new(metrics) };
+        planner(Hpa::new(spec).expect("valid"), step_out)
+    }
+
+    /// A window with `ready` replicas that ends at `second`, a snapshot if there is one, a wake.
+    fn tick(
+        planner: &mut Planner<Hpa>,
+        second: u64,
+        ready: u32,
+        snapshot: impl Into<Option<Snapshot>>,
+    ) -> Decision {
+        let window = Window::probes(at(second - 3), at(second), &[20.0; 40], 0, ready);
+        let _ = planner.step(at(second), Event::Observe(window.expect("a window")));
+        if let Some(snapshot) = snapshot.into() {
+            let _ = planner.step(at(second), Event::Signal(snapshot));
+        }
+        match planner.step(at(second), Event::Wake) {
+            Step::Decide(decision) => decision,
+            other => panic!("a tick is due: {other:?}"),
+        }
+    }
+
+    fn total(per_s: f64) -> impl Into<Option<Snapshot>> {
+        Snapshot::total(per_s)
+    }
+
+    /// What is proposed, and by which rules.
+    fn proposed(decision: &Decision) -> (u32, Vec<Rule>) {
+        let proposal = &decision.derivation.proposal;
+        let rules = proposal.reasons.iter().map(|reason| match reason {
+            Reason::Rule(number) => Rule::from_number(*number).expect("a rule of this policy"),
+            other => panic!("no rule: {other:?}"),
+        });
+        (proposal.preferred, rules.collect())
+    }
+
+    #[test]
+    fn before_the_first_snapshot_it_holds_and_says_so() {
+        let decision = tick(&mut average(), 3, 3, None);
+        let proposal = decision.derivation.proposal;
+        assert_eq!((proposal.preferred, &*proposal.reasons), (3, &[Reason::Warmup][..]));
+    }
+
+    #[test]
+    fn a_total_above_the_target_scales_out_and_one_within_tolerance_is_calm() {
+        let decision = tick(&mut average(), 3, 3, total(260.0));
+        assert_eq!(proposed(&decision), (6, vec![Rule::AboveTarget]));
+        assert_eq!(decision.target(), Some(6));
+        let decision = tick(&mut average(), 3, 3, total(164.0));
+        assert_eq!(&*decision.derivation.proposal.reasons, &[Reason::Calm]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_a_failure_and_changes_nothing() {
+        let decision = tick(&mut average(), 3, 3, total(f64::NAN));
+        assert_eq!(proposed(&decision), (3, vec![Rule::MetricFailed]));
+    }
+
+    #[test]
+    fn a_snapshot_that_is_not_followed_by_another_counts_as_failed() {
+        let mut planner = average();
+        assert_eq!(proposed(&tick(&mut planner, 3, 3, total(260.0))).0, 6);
+        assert_eq!(proposed(&tick(&mut planner, 33, 3, None)).0, 6);
+        assert_eq!(proposed(&tick(&mut planner, 48, 3, None)), (3, vec![Rule::MetricFailed]));
+    }
+
+    #[test]
+    fn a_scale_in_waits_until_every_higher_recommendation_is_old() {
+        let mut planner = average();
+        let held = vec![Rule::Stabilized, Rule::BelowTarget];
+        for second in (3..=303).step_by(15) {
+            assert_eq!(proposed(&tick(&mut planner, second, 6, total(90.0))), (6, held.clone()));
+        }
+        let decision = tick(&mut planner, 318, 6, total(90.0));
+        assert_eq!(proposed(&decision), (2, vec![Rule::BelowTarget]));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_shortens_no_wait() {
+        let mut planner = average();
+        for second in [5_003, 5_018] {
+            assert_eq!(proposed(&tick(&mut planner, second, 6, total(90.0))).0, 6);
+        }
+        // 4 000 s back: the first recommendation is 15 s old, as it was.
+        let _ = planner.step(at(1_018), Event::Wake);
+        assert_eq!(proposed(&tick(&mut planner, 1_303, 6, total(90.0))).0, 6);
+        assert_eq!(proposed(&tick(&mut planner, 1_318, 6, total(90.0))).0, 2);
+    }
+
+    #[test]
+    fn a_rate_that_is_used_up_holds_the_next_scaling_back() {
+        let mut planner = rated();
+        let first = tick(&mut planner, 3, 3, total(900.0));
+        assert_eq!(proposed(&first), (7, vec![Rule::ScaleUpLimit, Rule::AboveTarget]));
+        assert_eq!(first.target(), Some(7));
+        assert_eq!(proposed(&tick(&mut planner, 48, 7, total(900.0))).0, 7);
+        assert_eq!(proposed(&tick(&mut planner, 63, 7, total(900.0))).0, 11);
+    }
+
+    #[test]
+    fn a_refused_scaling_uses_up_no_rate() {
+        let mut planner = rated();
+        let first = tick(&mut planner, 3, 3, total(900.0));
+        let _ = planner.step(at(3), Event::Settle(first.id, Settled::Refuse));
+        assert_eq!(proposed(&tick(&mut planner, 18, 3, total(900.0))).0, 7);
+    }
+
+    #[test]
+    fn only_what_the_guards_let_through_counts_against_the_rate() {
+        let two = StepLimit { replicas: 2, percent: 0, period: Duration::ZERO };
+        let mut planner = rated_within(two);
+        let first = tick(&mut planner, 3, 3, total(900.0));
+        assert_eq!((proposed(&first).0, first.target()), (7, Some(5)));
+        // Two of four are left, from 5 on.
+        assert_eq!(proposed(&tick(&mut planner, 18, 5, total(900.0))).0, 7);
+    }
+
+    #[test]
+    fn ages_in_a_snapshot_grow_while_it_is_in_use() {
+        let metric = PodMetric { age: Duration::from_secs(5), ..PodMetric::now("p", 1) };
+        let snapshot = Snapshot {
+            pods: vec![Pod::running("p", Duration::from_secs(50))],
+            readings: vec![Reading::Pods(vec![metric])],
+            status_replicas: None,
+        };
+        let older = snapshot.aged(Duration::from_secs(10));
+        assert_eq!(older.pods, [Pod::running("p", Duration::from_secs(60))]);
+        let Some(Reading::Pods(metrics)) = older.readings.first() else { panic!("samples") };
+        assert_eq!(metrics.first().map(|it| it.age), Some(Duration::from_secs(15)));
+    }
+
+    #[test]
+    fn a_specification_out_of_range_makes_no_policy() {
+        assert_eq!(Hpa::new(Spec::new(Vec::new())), Err(HpaError::NoMetrics));
+        assert!(Hpa::average_value(0.0).is_err());
+    }
+
+    #[test]
+    fn every_rule_has_a_number_of_its_own() {
+        for number in 1..=10 {
+            let rule = Rule::from_number(number).expect("a rule");
+            assert_eq!(rule.number(), number);
+            assert!(!rule.to_string().is_empty());
+        }
+        assert_eq!(Rule::from_number(0), None);
+        assert_eq!(Rule::from_number(11), None);
     }
 }
