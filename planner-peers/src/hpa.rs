@@ -1,8 +1,8 @@
 //! Kubernetes Horizontal Pod Autoscaler v2, as of v1.28.1, with the tolerance rule of v1.33.
 //!
 //! The controller's arithmetic as pure functions, and [`Hpa`], which runs it as a
-//! [`Policy`](planner_core::policy::Policy). Nothing here reads a clock: pods and metrics carry ages
-//! at the time of evaluation, memory carries [`Timestamp`](planner_core::Timestamp)s.
+//! [`Policy`](planner_core::policy::Policy). Nothing here reads a clock: pods and metrics carry
+//! ages at the time of evaluation, memory carries [`Timestamp`](planner_core::Timestamp)s.
 //!
 //! | module | what |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | [`behavior`] | scaling rules and their rate limits, and the limit that applies without them |
 //! | [`stabilization`] | the recommendations of a window, and what they allow |
 //! | [`events`] | what was scaled lately, in slots that are used again |
-//! | [`reconcile`] | one round over all metrics: maximum, failures, conditions, count |
+//! | [`mod@reconcile`] | one round over all metrics: maximum, failures, conditions, count |
 //! | [`policy`] | all of it as a policy |
 //!
 //! Numbers of metrics are integer thousandths (`_milli`), as there: 250 is 0.25.

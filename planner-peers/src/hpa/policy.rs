@@ -7,6 +7,9 @@
 //! A snapshot stays in use until it is older than [`Config::window_age_max`] and two periods; then
 //! all its metrics count as failed, and nothing changes. While it is in use the ages in it grow.
 //!
+//! A planner teaches its policy once a window. Windows have to come at least every 15 s, or rounds
+//! on a window that was decided on before leave nothing in the memory.
+//!
 //! [`Config::window_age_max`]: planner_core::Config::window_age_max
 
 use std::fmt;
@@ -30,10 +33,8 @@ const PERIOD: Duration = Duration::from_secs(15);
 /// use planner_core::{Config, Event, Planner, ReplicaBounds, Step, Timestamp, Window};
 /// use planner_peers::hpa::{Hpa, Snapshot};
 ///
-/// // 50 requests per second and replica; the guards stand back, because this policy has its own.
-/// let config = Config::builder(ReplicaBounds::new(1, 20)?)
-///     .cooldown_out(Duration::ZERO)
-///     .build()?;
+/// // 50 requests per second and replica.
+/// let config = Config::builder(ReplicaBounds::new(1, 20)?).cooldown_out(Duration::ZERO).build()?;
 /// let mut planner = Planner::new(config, Hpa::average_value(50.0)?);
 /// let at = |seconds| Timestamp::from_origin(Duration::from_secs(seconds));
 ///

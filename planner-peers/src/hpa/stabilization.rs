@@ -52,7 +52,7 @@ impl Stabilization {
     /// use planner_core::Timestamp;
     /// use planner_peers::hpa::stabilization::{Recommendation, Stabilization};
     ///
-    /// let minutes = |it| Duration::from_secs(60 * it);
+    /// let minutes = |it: u64| Duration::from_secs(60 * it);
     /// let now = Timestamp::from_origin(minutes(10));
     /// let recent = [Recommendation { at: now.saturating_sub(minutes(5)), replicas: 8 }];
     /// let legacy = Stabilization::Legacy { down: minutes(5) };

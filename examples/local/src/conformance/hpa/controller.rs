@@ -39,7 +39,7 @@ pub(super) fn metric(json: &Value) -> (String, Metric) {
         Some(Metric::Resource {
             resource: resource(it["name"].as_str()?)?,
             container: it["container"].as_str().map(str::to_owned),
-            target: average.or(percent.map(ResourceTarget::Utilization))?,
+            target: average.or_else(|| percent.map(ResourceTarget::Utilization))?,
         })
     };
     let (known, condition) = match kind {

@@ -22,7 +22,10 @@ pub(super) fn recommendations(log: &[RecommendationJson]) -> Vec<Recommendation>
 }
 
 fn recommendations_json(log: &[Recommendation]) -> Value {
-    let one = |it: &Recommendation| json!({ "age_s": NOW.saturating_since(it.at).as_secs(), "replicas": it.replicas });
+    let one = |it: &Recommendation| {
+        let age_s = NOW.saturating_since(it.at).as_secs();
+        json!({ "age_s": age_s, "replicas": it.replicas })
+    };
     log.iter().map(one).collect()
 }
 
