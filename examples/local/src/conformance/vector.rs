@@ -91,7 +91,8 @@ mod tests {
             "input":{"start":1},"steps":[{"in":2,"expected":3},{"in":4}]}"#;
         let vector = read(text).expect("a vector");
         let steps = json!([{ "in": 2 }, { "in": 4 }]);
-        assert_eq!(vector.input, json!({ "start": 1, "mode": "a", "steps": steps }));
+        let input = json!({ "start": 1, "mode": "a", "origin": "executed", "steps": steps });
+        assert_eq!(vector.input, input);
         assert_eq!(vector.expected, json!({ "steps": [3, null] }));
     }
 }
