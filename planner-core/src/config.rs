@@ -72,7 +72,7 @@ struct RawConfig {
 }
 
 /// The default of [`ConfigBuilder::slow_price`].
-const SLOW_PRICE: f64 = 20.0;
+const SLOW_PRICE: f64 = 8.0;
 
 /// What is written without a price had the default one.
 #[cfg(feature = "serde")]
@@ -116,7 +116,7 @@ impl Config {
                 cooldown_out: Duration::from_secs(15),
                 cooldown_in: Duration::from_secs(60),
                 stabilisation_in: Duration::from_secs(120),
-                step_out: StepLimit { replicas: 4, percent: 100, period: Duration::from_secs(15) },
+                step_out: StepLimit { replicas: 4, percent: 900, period: Duration::from_secs(15) },
                 step_in: StepLimit { replicas: 1, percent: 25, period: Duration::from_secs(60) },
                 flap_budget_per_hour: 6,
                 efficacy_attempts: 3,
@@ -363,7 +363,7 @@ setters! {
     /// up to 1e6; default 0, which is none.
     capacity_hint_per_s: f64;
     /// What a request that waits too long costs, in times what serving one costs, 0 to 1e4; default
-    /// 20. The higher, the more replicas are kept for bursts like those that were seen.
+    /// 8. The higher, the more replicas are kept for bursts like those that were seen.
     slow_price: f64;
     /// Least time between two scale-outs, up to one day; default 15 s.
     cooldown_out: Duration;
@@ -371,12 +371,12 @@ setters! {
     cooldown_in: Duration;
     /// A scale-in goes no lower than the highest proposal of this long, up to one day; 120 s.
     stabilisation_in: Duration;
-    /// Most replicas added per period; default the larger of 4 and 100 % in 15 s.
+    /// Most replicas added per period; default the larger of 4 and 900 % in 15 s.
     step_out: StepLimit;
     /// Most replicas removed per period; default the larger of 1 and 25 % in 60 s.
     step_in: StepLimit;
     /// Changes of direction allowed in any hour, 1 to 3600; default 6. Each is counted for an hour
-    /// and up to ten minutes longer.
+    /// and up to ten minutes longer; scale-outs under a breach are not counted.
     flap_budget_per_hour: u32;
     /// Scale-outs without effect after which the planner stops, 1 to 1000; default 3.
     efficacy_attempts: u32;

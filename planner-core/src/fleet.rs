@@ -97,7 +97,7 @@ impl<P: Policy, B: Baseline> Fleet<P, B> {
         snapshot: Snapshot<P::State, B>,
     ) -> Result<Member, FleetError> {
         let config = self.configuration(class)?;
-        snapshot.check(self.policy.name(), self.policy.version())?;
+        snapshot.check(&self.policy)?;
         let (mut kernel, _, _) = snapshot.into_parts();
         kernel.baseline.reconfigure(config);
         self.join(kernel, class)

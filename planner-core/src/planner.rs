@@ -154,6 +154,7 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
     pub fn with_parts(config: Config, policy: P, baseline: B, gate: G) -> Self {
         let mut kernel = Kernel::new(policy.initial_state(), baseline);
         kernel.guards.reserve();
+        policy.reserve(&mut kernel.state);
         let tally = Tally { next_consultation: 1, ..Tally::default() };
         Self { config, policy, gate, permit: None, kernel, tally }
     }
@@ -169,10 +170,11 @@ impl<P: Policy, B: Baseline, G: AdviceGate> Planner<P, B, G> {
         mut gate: G,
         snapshot: Snapshot<P::State, B>,
     ) -> Result<Self, RestoreError> {
-        snapshot.check(policy.name(), policy.version())?;
+        snapshot.check(&policy)?;
         let (mut kernel, tally, gate_state) = snapshot.into_parts();
         gate.restore(gate_state);
         kernel.baseline.reconfigure(&config);
+        policy.reserve(&mut kernel.state);
         let permit = tally.open.as_ref().map(|_| Permit(()));
         Ok(Self { config, policy, gate, permit, kernel, tally })
     }

@@ -11,7 +11,7 @@ mod reasons;
 use core::fmt;
 use core::time::Duration;
 
-pub use heuristic::{Heuristic, HeuristicState};
+pub use heuristic::{Basis, Heuristic, HeuristicState};
 pub use poc::{Poc, PocAction, PocInput, PocSettings, PocState, PocVerdict};
 pub use reasons::Reasons;
 
@@ -150,6 +150,15 @@ pub enum Reason {
         /// p95 ÷ baseline median.
         ratio: f64,
     },
+    /// The load that the count is planned for: a start-up time from now, by how it moved before.
+    Outlook {
+        /// What the forecast is made from.
+        basis: Basis,
+        /// The forecast in requests per second, without a margin.
+        per_s: f64,
+        /// What it is multiplied with.
+        margin: f64,
+    },
     /// Ordered replicas are still on their way.
     Pending {
         /// How many.
@@ -192,6 +201,10 @@ impl fmt::Display for Reason {
                 write!(f, "fewer than {replicas} were not enough at this load, until {until}")
             }
             Self::Elevated { ratio } => write!(f, "elevated, p95 {ratio:.1}x baseline"),
+            Self::Outlook { basis, per_s, margin } => {
+                let basis = basis.as_str();
+                write!(f, "planned for {margin:.2}x {basis} of {per_s:.1}/s")
+            }
             Self::Rule(number) => write!(f, "rule {number} of the policy"),
             Self::Pending { replicas } => write!(f, "{replicas} ordered replicas are starting"),
             Self::Projection { per_replica_per_s, limit_per_s } => {
@@ -254,8 +267,17 @@ pub trait Policy {
     /// Version of its behaviour; a replay with another version says so.
     fn version(&self) -> u32;
 
+    /// Whether it can go on from what `version` of it remembered.
+    fn continues(&self, version: u32) -> bool {
+        version == self.version()
+    }
+
     /// What it remembers before the first window.
     fn initial_state(&self) -> Self::State;
+
+    /// Makes room for all that it may come to remember, so that no step allocates. A planner of
+    /// its own asks for it, a fleet does not.
+    fn reserve(&self, _state: &mut Self::State) {}
 
     /// How often it decides; `None` decides on every window.
     fn period(&self) -> Option<Duration> {
@@ -292,8 +314,16 @@ impl<P: Policy> Policy for &P {
         (**self).version()
     }
 
+    fn continues(&self, version: u32) -> bool {
+        (**self).continues(version)
+    }
+
     fn initial_state(&self) -> Self::State {
         (**self).initial_state()
+    }
+
+    fn reserve(&self, state: &mut Self::State) {
+        (**self).reserve(state);
     }
 
     fn period(&self) -> Option<Duration> {

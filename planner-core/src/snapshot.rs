@@ -68,12 +68,16 @@ impl<S, B> Snapshot<S, B> {
     }
 
     /// Refuses a snapshot that this planner cannot go on from.
-    pub(crate) fn check(&self, policy: &'static str, version: u32) -> Result<(), RestoreError> {
+    pub(crate) fn check<P>(&self, policy: &P) -> Result<(), RestoreError>
+    where
+        P: Policy<State = S>,
+    {
         if !(Self::VERSION_MIN..=Self::VERSION).contains(&self.version) {
             let (found, supported) = (self.version, Self::VERSION);
             return Err(RestoreError::Version { found, supported });
         }
-        if self.policy != policy || self.policy_version != version {
+        if self.policy != policy.name() || !policy.continues(self.policy_version) {
+            let (policy, version) = (policy.name(), policy.version());
             return Err(RestoreError::Policy { policy, version, found: self.policy_version });
         }
         Ok(())

@@ -78,6 +78,12 @@ impl Scene {
         self
     }
 
+    /// The same, with a window of so many seconds.
+    pub(crate) fn lasting(mut self, seconds: u64) -> Self {
+        self.window.start = at(self.now.as_secs_f64() as u64 - seconds);
+        self
+    }
+
     pub(crate) fn view(&self) -> View<'_> {
         View {
             now: self.now,

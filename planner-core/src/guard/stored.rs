@@ -29,6 +29,9 @@ struct StoredScaling {
     /// Where an advisor added what the policy alone would not have.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     advised: bool,
+    /// Where it answered a breach.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    forced: bool,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -41,8 +44,8 @@ enum StoredFlips {
 impl From<GuardState> for Guards {
     fn from(state: GuardState) -> Self {
         let scaling = |past: &Scaling| {
-            let Scaling { at, id, from, to, advised } = *past;
-            StoredScaling { at, id, from, to, flipped: false, advised }
+            let Scaling { at, id, from, to, advised, forced } = *past;
+            StoredScaling { at, id, from, to, flipped: false, advised, forced }
         };
         Self {
             scalings: state.scalings.iter().map(scaling).collect(),
@@ -72,8 +75,8 @@ impl From<Guards> for GuardState {
             }
         }
         let scaling = |past: StoredScaling| {
-            let StoredScaling { at, id, from, to, advised, .. } = past;
-            Scaling { at, id, from, to, advised }
+            let StoredScaling { at, id, from, to, advised, forced, .. } = past;
+            Scaling { at, id, from, to, advised, forced }
         };
         state.scalings = stored.scalings.into_iter().map(scaling).collect();
         state

@@ -4,6 +4,9 @@
 //! carry, then how far arrivals exceed answers, then how far the latency is beyond its limit. In
 //! calm it follows the learned capacity before latency suffers.
 //!
+//! Where the load moves and it is known what a replica carries, counts are planned for the load of a
+//! start-up time later, with a margin learned from how it moved before (see `outlook`).
+//!
 //! In: where traffic is known, the load is projected onto fewer replicas and compared with what a
 //! replica has carried. Where it is not, one replica less is an experiment: watched, undone at
 //! once if the signal leaves the band, and remembered.
@@ -11,10 +14,13 @@
 //! It opens no door to act: bounds, cooldowns and budgets are the guards' business.
 
 mod load;
+mod outlook;
 
 use core::time::Duration;
 
-use load::{RATE_WINDOWS, REPLICAS_MAX, Recent, learn_load, replicas_for};
+use load::{Need, RATE_WINDOWS, REPLICAS_MAX, Recent, learn_load, replicas_for};
+pub use outlook::Basis;
+use outlook::Room;
 
 use super::{NoSignal, Policy, Proposal, Reason, View};
 use crate::Timestamp;
@@ -62,6 +68,9 @@ pub struct HeuristicState {
     watched: Option<Watched>,
     /// The window before was a breach.
     breached: bool,
+    /// How the load moves, once it has moved and what a replica carries is known.
+    #[cfg_attr(feature = "serde", serde(default))]
+    outlook: Room,
 }
 
 /// The least count that was enough, at a load.
@@ -94,11 +103,20 @@ impl Policy for Heuristic {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
+    }
+
+    /// What version 1 remembered lacks the outlook alone.
+    fn continues(&self, version: u32) -> bool {
+        version == 1 || version == self.version()
     }
 
     fn initial_state(&self) -> HeuristicState {
         HeuristicState::default()
+    }
+
+    fn reserve(&self, state: &mut HeuristicState) {
+        state.outlook.reserve();
     }
 
     fn propose(&self, view: &View<'_>, state: &HeuristicState) -> Proposal {
@@ -127,6 +145,9 @@ impl Policy for Heuristic {
         if let Some(floor) = &mut state.floor {
             floor.until = floor.until.saturating_sub(behind);
         }
+        if let Some(outlook) = state.outlook.get_mut() {
+            outlook.rebase(behind);
+        }
     }
 
     fn refused(&self, state: &mut HeuristicState) {
@@ -142,8 +163,9 @@ fn scale_out(view: &View<'_>, state: &HeuristicState, breach: Breach) -> Proposa
     let traffic = view.window.traffic;
     // An experiment that ends in a breach is undone at least.
     let tried_from = state.watched.filter(|watched| watched.experiment).map(|watched| watched.from);
-    let mut needed = state.busy_replicas(view).max(tried_from).unwrap_or(0);
-    if let (Some(traffic), Some(capacity)) = (traffic, state.capacity_per_s()) {
+    let planned = state.needed(view).map(|need| need.replicas);
+    let mut needed = state.busy_replicas(view).max(tried_from).max(planned).unwrap_or(0);
+    if let (Some(traffic), Some(capacity)) = (traffic, state.capacity_per_s(view)) {
         let backlog_per_s = f64::from(traffic.in_flight.unwrap_or(0)) / BACKLOG_DRAIN_S;
         let demand_per_s = traffic.arrivals_per_s + backlog_per_s;
         needed = needed.max(replicas_for(demand_per_s, target_share * capacity));
@@ -182,7 +204,7 @@ fn patience(view: &View<'_>, state: &HeuristicState) -> Option<Reason> {
     }
     // What a replica carries says that there are enough: one burst is no reason to doubt that.
     let burst =
-        state.capacity_per_s().is_some() && view.window.traffic.is_some() && !state.breached;
+        state.capacity_per_s(view).is_some() && view.window.traffic.is_some() && !state.breached;
     (burst || view.settled_windows < SETTLE_WINDOWS)
         .then_some(Reason::Settling { windows: view.settled_windows })
 }
@@ -195,16 +217,26 @@ fn undo(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
         .then(|| Proposal::exactly(watched.from).because(Reason::Undo { to: watched.from }))
 }
 
-/// More replicas before latency suffers, by the learned capacity.
+/// More replicas before latency suffers, by what a replica carries and how the load moves.
 fn busy(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
-    let needed = state.busy_replicas(view)?;
-    let capacity = state.capacity_per_s()? * f64::from(view.current.max(1));
+    let outlook = state.needed_out(view);
+    let planned = outlook.map(|need| need.replicas);
+    let needed = if state.outlook.get().is_some() { planned } else { state.busy_replicas(view) }?;
+    let capacity = state.capacity_per_s(view)? * f64::from(view.current.max(1));
     let utilisation = (view.window.traffic?.arrivals_per_s / capacity).min(REPLICAS_MAX);
-    Some(
-        Proposal::band(view.current, needed, needed)
-            .because(Reason::Busy { utilisation })
-            .consulting(),
-    )
+    let proposal = Proposal::band(view.current, needed, needed)
+        .because(Reason::Busy { utilisation })
+        .consulting();
+    Some(match outlook {
+        Some(need) => proposal.because(foreseen(&need)),
+        None => proposal,
+    })
+}
+
+/// The load that a count is planned for, as a reason.
+fn foreseen(need: &Need) -> Reason {
+    let Need { plan, .. } = need;
+    Reason::Outlook { basis: plan.basis, per_s: plan.forecast_per_s, margin: plan.margin }
 }
 
 /// Fewer replicas: proven where traffic is known, an experiment elsewhere.
@@ -224,13 +256,19 @@ fn scale_in(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
             _ => proposal,
         }
     };
+    if state.outlook.get().is_some() {
+        let need = state.needed_in(view)?;
+        let reason = foreseen(&need);
+        let preferred = need.replicas.max(least);
+        return (preferred < current).then(|| fewer(preferred, reason));
+    }
     if let Some((needed, limit_per_s)) = state.projected_replicas(view) {
         let needed = needed.max(least);
         if needed < current {
             let per_replica_per_s = view.window.traffic?.arrivals_per_s / f64::from(needed.max(1));
             return Some(fewer(needed, Reason::Projection { per_replica_per_s, limit_per_s }));
         }
-        if state.used_up {
+        if state.capacity_per_s(view).is_some() {
             return None;
         }
     }
@@ -299,7 +337,11 @@ fn learn_floor(view: &View<'_>, state: &mut HeuristicState) {
 /// Starts and ends the watch over a scale-in.
 fn watch(view: &View<'_>, target: u32, state: &mut HeuristicState) {
     if target < view.current {
-        let proven = state.projected_replicas(view).is_some_and(|(needed, _)| needed <= target);
+        let projected = match state.needed(view) {
+            Some(need) => Some(need.replicas),
+            None => state.projected_replicas(view).map(|(needed, _)| needed),
+        };
+        let proven = projected.is_some_and(|needed| needed <= target);
         state.watched = Some(Watched { from: view.current, experiment: !proven, strayed: false });
         return;
     }
@@ -337,6 +379,67 @@ mod tests {
         let full = Scene::breach(7, 1).with_traffic(120.0, 50.0, 70);
         taught(&calm.chain([full]).collect::<Vec<_>>())
     }
+
+    /// A scene whose operator knows that a replica carries 50 requests a second.
+    fn told(mut scene: Scene) -> Scene {
+        let builder = crate::Config::builder(scene.config.bounds());
+        scene.config = builder.capacity_hint_per_s(50.0).build().expect("settings");
+        scene
+    }
+
+    /// An hour of minutes at 100/s, but for the first of every five at `burst_per_s`, on enough
+    /// replicas; one window of five seconds after the other.
+    fn bursts(burst_per_s: f64) -> (HeuristicState, Scene) {
+        let scene = |number: u64| {
+            let rate = if number / 12 % 5 == 0 { burst_per_s } else { 100.0 };
+            let scene = told(Scene::calm(5 * number, 20)).with_traffic(rate, rate, 2);
+            scene.lasting(5)
+        };
+        let scenes: Vec<_> = (1..720).map(scene).collect();
+        (taught(&scenes), scene(720 + 30))
+    }
+
+    #[test]
+    fn a_load_that_stands_still_has_no_outlook() {
+        let calm = |second| told(Scene::calm(second, 3)).with_traffic(100.0, 100.0, 1);
+        let mut state = taught(&(1..=600).map(calm).collect::<Vec<_>>());
+        assert_eq!(state.outlook.get(), None);
+        let moved = told(Scene::calm(601, 3)).with_traffic(160.0, 160.0, 1);
+        Heuristic.learn(&moved.view(), 3, &mut state);
+        assert!(state.outlook.get().is_some(), "it moved by six standard deviations");
+    }
+
+    #[test]
+    fn a_load_that_bursts_is_planned_for_by_what_it_did_before() {
+        let (state, calm) = bursts(300.0);
+        let proposal = propose(&calm, &state);
+        assert!(matches!(proposal.reasons.first(), Some(Reason::Outlook { .. })), "{proposal:?}");
+        assert!((6..=8).contains(&proposal.preferred), "300/s are to come: {proposal:?}");
+        let (state, calm) = bursts(150.0);
+        let proposal = propose(&calm, &state);
+        assert!((3..=4).contains(&proposal.preferred), "150/s are to come: {proposal:?}");
+    }
+
+    #[test]
+    fn who_pays_nothing_for_slow_requests_keeps_nothing_for_bursts() {
+        let (mut state, mut calm) = bursts(300.0);
+        let builder = crate::Config::builder(calm.config.bounds());
+        let config = builder.capacity_hint_per_s(50.0).slow_price(0.0).build().expect("settings");
+        calm.config = config;
+        // Margins are learned with a window, so the next one follows the price.
+        Heuristic.learn(&calm.view(), 20, &mut state);
+        assert_eq!(propose(&calm, &state).preferred, 3, "100/s at 80 % of 50/s each");
+    }
+
+    #[test]
+    fn one_replica_more_or_less_of_many_is_not_worth_a_change() {
+        let (state, calm) = bursts(300.0);
+        let preferred = propose(&calm, &state).preferred;
+        let slightly_more = Scene { current: preferred * 10 / 9, ..calm };
+        let proposal = propose(&slightly_more, &state);
+        assert_eq!(proposal.preferred, slightly_more.current, "{proposal:?}");
+    }
+
     #[test]
     fn without_a_baseline_it_holds() {
         let cold = Scene { estimate: None, ..Scene::calm(10, 3) };
@@ -407,35 +510,27 @@ mod tests {
     #[test]
     fn a_scale_in_is_projected_onto_what_a_replica_carries() {
         // 60/s and two Poisson deviations on the safe side, at 80 % of 50/s each: two replicas.
-        let scenes = (8..=13).map(|second| Scene::calm(second, 4).with_traffic(60.0, 60.0, 1));
-        let mut state = knowing();
-        for scene in scenes {
-            Heuristic.learn(&scene.view(), 4, &mut state);
-        }
-        let proposal = propose(&Scene::calm(14, 4).with_traffic(60.0, 60.0, 1), &state);
+        let scenes =
+            (8..=13).map(|second| told(Scene::calm(second, 4)).with_traffic(60.0, 60.0, 1));
+        let state = taught(&scenes.collect::<Vec<_>>());
+        let proposal = propose(&told(Scene::calm(14, 4)).with_traffic(60.0, 60.0, 1), &state);
         assert_eq!((proposal.floor, proposal.preferred, proposal.ceiling), (2, 2, 4));
         assert!(matches!(proposal.reasons.first(), Some(Reason::Projection { .. })));
     }
 
     #[test]
     fn with_known_capacity_there_are_no_experiments() {
-        let mut state = knowing();
-        for second in 8..=13 {
-            let scene = Scene::calm(second, 3).with_traffic(110.0, 110.0, 2);
-            Heuristic.learn(&scene.view(), 3, &mut state);
-        }
-        let proposal = propose(&Scene::calm(14, 3).with_traffic(110.0, 110.0, 2), &state);
+        let calm = |second| told(Scene::calm(second, 3)).with_traffic(110.0, 110.0, 2);
+        let state = taught(&(8..=13).map(calm).collect::<Vec<_>>());
+        let proposal = propose(&calm(14), &state);
         assert_eq!((proposal.preferred, &*proposal.reasons), (3, &[Reason::Calm][..]));
     }
 
     #[test]
     fn busy_replicas_get_help_before_latency_suffers() {
-        let mut state = knowing();
-        for second in 8..=12 {
-            let scene = Scene::calm(second, 2).with_traffic(110.0, 100.0, 3);
-            Heuristic.learn(&scene.view(), 2, &mut state);
-        }
-        let proposal = propose(&Scene::calm(13, 2).with_traffic(110.0, 100.0, 3), &state);
+        let calm = |second| told(Scene::calm(second, 2)).with_traffic(110.0, 100.0, 3);
+        let state = taught(&(8..=12).map(calm).collect::<Vec<_>>());
+        let proposal = propose(&calm(13), &state);
         assert_eq!(proposal.preferred, 3);
         assert!(matches!(proposal.reasons.first(), Some(Reason::Busy { .. })));
     }
@@ -496,7 +591,7 @@ mod tests {
         scene.signal.breach = Some(Breach::Timeouts { share: 1.0 });
         let state = taught(&[scene]);
         assert!(state.used_up);
-        assert_eq!(state.capacity_per_s(), None);
+        assert_eq!(state.capacity_per_s(&Scene::calm(2, 1).view()), None);
     }
 
     #[test]

@@ -303,7 +303,9 @@ fn an_emergency_right_after_a_large_scale_in_is_answered() {
         }
     }
     let limit = StepLimit { replicas: 8, percent: 100, period: secs(0) };
+    let limit_out = StepLimit { replicas: 4, percent: 100, period: secs(15) };
     let config = b(1, 12).step_in(limit).cooldown_in(secs(0)).stabilisation_in(secs(0));
+    let config = config.step_out(limit_out);
     let mut p = Planner::new(config.build().expect("valid"), Rash);
     let mut ready = 9;
     for seq in 1..=40 {

@@ -2,6 +2,7 @@
 //!
 //! Rates are counts of arrivals, so their noise is Poisson: a short look needs a stronger signal.
 
+use super::outlook::{Outlook, Plan, Sight};
 use super::{HeuristicState, LearnedFloor, View};
 use crate::signal::Breach;
 use crate::telemetry::Traffic;
@@ -25,6 +26,18 @@ const PROOF_SHARE: f64 = 0.88;
 const PROJECTION_SIGMAS: f64 = 2.0;
 /// Load from which a learned floor applies, as a share of the load it was learned at.
 const FLOOR_LOAD_SHARE: f64 = 0.9;
+/// Poisson standard deviations by which the load must have moved for its outlook to matter.
+const MOVED_SIGMAS: f64 = 4.0;
+/// Poisson standard deviations that the mean of all looks may be off by.
+const LEVEL_SIGMAS: f64 = 0.5;
+/// Shares of the count by which it may differ from what the outlook asks for: changes of direction
+/// are rationed, and are not spent on a replica more or less.
+const SLACK_OUT: f64 = 0.05;
+const SLACK_IN: f64 = 0.1;
+/// Busy replicas up to which each needs the same spare capacity; of more, the spare grows with the
+/// square root, because what is spare in one takes what is too much for another (Halfin and
+/// Whitt 1981).
+const POOLED: f64 = 4.0;
 /// Most replicas that arithmetic may ask for; the bounds are the guards' business.
 pub(super) const REPLICAS_MAX: f64 = 1e6;
 
@@ -133,7 +146,7 @@ pub(super) fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
         state.recent = Recent::default();
         return;
     };
-    let (first, ready) = (state.recent.len == 0, view.ready);
+    let (sight, first, ready) = (state.sight(view), state.recent.len == 0, view.ready);
     let steady = (first || state.recent.ready == ready)
         && view.pending() == 0
         && (view.settled_windows > 1 || first)
@@ -155,6 +168,13 @@ pub(super) fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
         state.throughput_per_s = (state.throughput_per_s * kept).max(per_replica_per_s);
         state.used_up |= hurts_by_load;
     }
+    if let Some(sight) = sight {
+        if let Some(outlook) = state.outlook.get_mut() {
+            outlook.learn(view, &sight);
+        } else if let Some(outlook) = state.first_outlook(view, &sight) {
+            state.outlook.put(outlook);
+        }
+    }
     state.recent.push(load, ready, steady && view.signal.near && view.is_warm());
     let proven = usize::from(state.recent.steady) >= RATE_WINDOWS;
     let latest = state.recent.as_slice().iter().rev().take(RATE_WINDOWS);
@@ -175,10 +195,67 @@ struct Looks {
     seconds: f64,
 }
 
+/// What the outlook asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Need {
+    pub(super) replicas: u32,
+    pub(super) plan: Plan,
+}
+
 impl HeuristicState {
-    /// Requests per second that one replica can answer; `None` until one was used up.
-    pub(super) fn capacity_per_s(&self) -> Option<f64> {
-        (self.used_up && self.throughput_per_s > 0.0).then_some(self.throughput_per_s)
+    /// Requests per second that one replica can answer; `None` until one was used up, unless the
+    /// operator knows.
+    pub(super) fn capacity_per_s(&self, view: &View<'_>) -> Option<f64> {
+        let learned = self.used_up && self.throughput_per_s > 0.0;
+        learned.then_some(self.throughput_per_s).or(view.config.capacity_hint_per_s())
+    }
+
+    /// The load as the outlook sees it.
+    fn sight(&self, view: &View<'_>) -> Option<Sight> {
+        let capacity_per_s = self.capacity_per_s(view)?;
+        let present = view.load()?;
+        let Looks { surely_per_s, mean_per_s, seconds } = self.looks(view)?;
+        let full = usize::from(self.recent.len) == PROJECTION_WINDOWS - 1;
+        let mean_per_s = mean_per_s - LEVEL_SIGMAS * poisson_sigma(mean_per_s, seconds);
+        Some(Sight {
+            level_per_s: if full { surely_per_s.max(mean_per_s) } else { surely_per_s },
+            rate_per_s: f64::from(present.arrivals_per_s),
+            seconds: f64::from(present.seconds),
+            capacity_per_s,
+        })
+    }
+
+    /// An outlook, once the load has moved by more than the noise of counting: a load that stands
+    /// still needs none, and pays for none.
+    fn first_outlook(&self, view: &View<'_>, sight: &Sight) -> Option<Outlook> {
+        let (mean_per_s, seconds) = mean_per_s(self.recent.as_slice().iter())?;
+        let moved = (sight.rate_per_s - mean_per_s) * sight.seconds;
+        let noise = libm::sqrt((mean_per_s * sight.seconds).max(1.0));
+        let has_moved = libm::fabs(moved) > MOVED_SIGMAS * noise;
+        has_moved.then(|| Outlook::new(view, mean_per_s, seconds))
+    }
+
+    /// What the outlook asks for, where there is one.
+    pub(super) fn needed(&self, view: &View<'_>) -> Option<Need> {
+        let sight = self.sight(view)?;
+        let plan = self.outlook.get()?.plan(&sight);
+        let busy = sight.level_per_s / sight.capacity_per_s;
+        let spare = 1.0 / view.config.target_utilisation() - 1.0;
+        let least = busy + spare * busy.min(libm::sqrt(POOLED * busy));
+        let replicas = replicas_for(least.max(plan.per_s() / sight.capacity_per_s), 1.0);
+        Some(Need { replicas, plan })
+    }
+
+    /// What the outlook asks for beyond the current count, where that is worth a change.
+    pub(super) fn needed_out(&self, view: &View<'_>) -> Option<Need> {
+        let most = (1.0 + SLACK_OUT) * f64::from(view.current);
+        self.needed(view).filter(|need| f64::from(need.replicas) > most)
+    }
+
+    /// What the outlook asks for below the current count, where that is worth a change.
+    pub(super) fn needed_in(&self, view: &View<'_>) -> Option<Need> {
+        let least = (1.0 - SLACK_IN) * f64::from(view.current);
+        self.needed(view).filter(|need| f64::from(need.replicas) < least)
     }
 
     /// Mean arrivals per second over the last `windows`, the present one included, and the
@@ -191,7 +268,7 @@ impl HeuristicState {
 
     /// Replicas that the learned capacity asks for, when the current ones are surely busy.
     pub(super) fn busy_replicas(&self, view: &View<'_>) -> Option<u32> {
-        let capacity = self.capacity_per_s()?;
+        let capacity = self.capacity_per_s(view)?;
         let limit_per_s = BUSY_SHARE * capacity * f64::from(view.current);
         let surely_per_s = self.looks(view)?.surely_per_s;
         let per_replica_per_s = view.config.target_utilisation() * capacity;
@@ -228,11 +305,11 @@ impl HeuristicState {
         // The mean of a rising load lags behind it.
         let mean = mean_per_s.max(surely_per_s);
         let trusted =
-            self.capacity_per_s().map_or(f64::INFINITY, |capacity| PROOF_SHARE * capacity);
+            self.capacity_per_s(view).map_or(f64::INFINITY, |capacity| PROOF_SHARE * capacity);
         let proven_per_s = self.proven_per_s.min(trusted);
         let by_proof =
             (proven_per_s > 0.0).then(|| (replicas_for(mean, proven_per_s), proven_per_s));
-        let by_capacity = self.capacity_per_s().map(|capacity| {
+        let by_capacity = self.capacity_per_s(view).map(|capacity| {
             let limit_per_s = view.config.target_utilisation() * capacity;
             let surely = mean + PROJECTION_SIGMAS * poisson_sigma(mean, seconds);
             (replicas_for(surely, limit_per_s), limit_per_s)

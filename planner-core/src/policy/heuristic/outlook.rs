@@ -1,0 +1,374 @@
+//! The load to plan for: how far it rose within a start-up time before, and what that is worth.
+//!
+//! A replica that is ordered now serves a start-up time later, so what counts is the load then.
+//! Three plain forecasts are made of it: the present level, the mean of about an hour, and the
+//! peak of the last minutes. Each keeps a histogram of what came a start-up time later as a share
+//! of it, forgotten with a half-life. From that follows the margin at which one replica more
+//! costs what it saves: the critical fractile of the newsvendor (Arrow, Harris and Marschak 1951),
+//! with [`Config::slow_price`](crate::Config::slow_price) for the request that waits. The forecast
+//! whose margins were the cheapest lately is followed.
+//!
+//! Margins are learned from the windows before, never from the present one, and multiply it: more
+//! load never plans for less.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use super::View;
+use crate::Timestamp;
+
+/// Shares that are told apart: the first holds all up to its edge, the last all above the one
+/// before.
+const BINS: usize = 56;
+/// The upper edge of the first, and the factor from one edge to the next.
+const FIRST_EDGE: f64 = 0.35;
+const EDGE_FACTOR: f64 = 1.06;
+/// The upper edges.
+const EDGES: [f64; BINS] = edges();
+/// Half-life of what was seen, in seconds.
+const HALF_LIFE_S: f64 = 7_200.0;
+/// Steps that a start-up time is looked at in.
+const STEPS: usize = 8;
+/// Shares from one to this are equally likely before anything was seen...
+const PRIOR_MOST: f64 = 1.5;
+/// ...and count as this many observations for good: one burst of a short past is no habit, and a
+/// calm of hours no promise.
+const PRIOR: f64 = 120.0;
+/// Time constant of the mean, in seconds.
+const MEAN_S: f64 = 3_600.0;
+/// The peak is of so many minutes, the present one included.
+const PEAK_MINUTES: usize = 5;
+const MINUTE: Duration = Duration::from_secs(60);
+/// A forecast is no less than this share of what one replica carries: a share of nothing says
+/// nothing.
+const LEAST_SHARE: f64 = 0.2;
+/// Weights are scaled back when they reach this.
+const WEIGHT_MAX: f64 = 1e6;
+
+const fn edges() -> [f64; BINS] {
+    let mut edges = [FIRST_EDGE; BINS];
+    let mut index = 1;
+    while index < BINS {
+        edges[index] = edges[index - 1] * EDGE_FACTOR;
+        index += 1;
+    }
+    edges
+}
+
+/// What a forecast is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Basis {
+    /// The present level.
+    Level,
+    /// The mean of about an hour.
+    Mean,
+    /// The peak of the last five minutes.
+    Peak,
+}
+
+impl Basis {
+    const ALL: [Self; 3] = [Self::Level, Self::Mean, Self::Peak];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Level => "the present level",
+            Self::Mean => "the hourly mean",
+            Self::Peak => "the peak of five minutes",
+        }
+    }
+}
+
+/// What is planned for, and why.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Plan {
+    pub(super) basis: Basis,
+    /// The forecast without a margin.
+    pub(super) forecast_per_s: f64,
+    /// What it is multiplied with.
+    pub(super) margin: f64,
+}
+
+impl Plan {
+    pub(super) fn per_s(&self) -> f64 {
+        self.forecast_per_s * self.margin
+    }
+}
+
+/// How the load moved, and what follows from it.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Outlook {
+    forecasts: [Forecast; Basis::ALL.len()],
+    /// Forecasts that are still to be held against what came, oldest first.
+    open: [[f32; Basis::ALL.len()]; STEPS],
+    open_len: u8,
+    /// When the newest of them was made.
+    opened: Timestamp,
+    /// What an observation counts now; it grows, so that older ones count less.
+    weight: f64,
+    /// The mean of about an hour, and the seconds that it is of.
+    mean_per_s: f64,
+    mean_s: f64,
+    /// The highest level of each of the last minutes, newest first, and when the newest began.
+    peaks_per_s: [f32; PEAK_MINUTES],
+    minute: Timestamp,
+}
+
+/// Room for an outlook, which few services need: on the heap, and made early where no step may
+/// allocate.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "Option<Outlook>", into = "Option<Outlook>"))]
+pub(super) struct Room {
+    outlook: Option<Box<Outlook>>,
+    /// Whether there is one in it.
+    taken: bool,
+}
+
+impl Room {
+    pub(super) fn get(&self) -> Option<&Outlook> {
+        self.outlook.as_deref().filter(|_| self.taken)
+    }
+
+    pub(super) fn get_mut(&mut self) -> Option<&mut Outlook> {
+        self.outlook.as_deref_mut().filter(|_| self.taken)
+    }
+
+    pub(super) fn put(&mut self, outlook: Outlook) {
+        self.taken = true;
+        match &mut self.outlook {
+            Some(room) => **room = outlook,
+            None => self.outlook = Some(Box::new(outlook)),
+        }
+    }
+
+    pub(super) fn reserve(&mut self) {
+        self.outlook.get_or_insert_with(Box::default);
+    }
+}
+
+/// Whether there is room makes no difference.
+impl PartialEq for Room {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<Room> for Option<Outlook> {
+    fn from(room: Room) -> Self {
+        room.get().cloned()
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<Option<Outlook>> for Room {
+    fn from(outlook: Option<Outlook>) -> Self {
+        Self { taken: outlook.is_some(), outlook: outlook.map(Box::new) }
+    }
+}
+
+/// What is remembered of one basis.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "stored::Forecast", into = "stored::Forecast"))]
+struct Forecast {
+    /// How often what came was up to each edge, as weights.
+    counts: [f32; BINS],
+    margin: f64,
+    /// What following it cost lately, in requests a second; 0 before that is known.
+    cost_per_s: f64,
+}
+
+/// A load as a window shows it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sight {
+    /// The level that is no noise of counting.
+    pub(super) level_per_s: f64,
+    /// The window alone.
+    pub(super) rate_per_s: f64,
+    pub(super) seconds: f64,
+    /// What one replica carries.
+    pub(super) capacity_per_s: f64,
+}
+
+impl Default for Forecast {
+    fn default() -> Self {
+        Self { counts: [0.0; BINS], margin: 0.0, cost_per_s: 0.0 }
+    }
+}
+
+impl Outlook {
+    /// Nothing was seen yet but that the load was about `mean_per_s` for `mean_s` seconds.
+    pub(super) fn new(view: &View<'_>, mean_per_s: f64, mean_s: f64) -> Self {
+        let margin = fractile(&[0.0; BINS], 1.0, view.config.slow_price()).0;
+        let forecasts = Basis::ALL.map(|_| Forecast { margin, ..Forecast::default() });
+        let (opened, minute) = (view.now, view.now);
+        Self { forecasts, opened, minute, weight: 1.0, mean_per_s, mean_s, ..Self::default() }
+    }
+
+    /// The load to plan for when a window shows `sight`.
+    pub(super) fn plan(&self, sight: &Sight) -> Plan {
+        // The present level needs no record; the others have to show that they were cheaper, and
+        // for as long as the longest of them looks back.
+        let cheapest = |before: usize, next: usize| {
+            let [before_per_s, next_per_s] =
+                [before, next].map(|index| self.forecasts[index].cost_per_s);
+            if next_per_s > 0.0 && next_per_s < before_per_s { next } else { before }
+        };
+        let known = if self.mean_s < MEAN_S { 1 } else { Basis::ALL.len() };
+        let index = (0..known).fold(0, cheapest);
+        let least_per_s = LEAST_SHARE * sight.capacity_per_s;
+        Plan {
+            basis: Basis::ALL[index],
+            forecast_per_s: self.forecasts_per_s(sight)[index].max(least_per_s),
+            margin: self.forecasts[index].margin,
+        }
+    }
+
+    /// The forecasts, in the order of [`Basis::ALL`].
+    fn forecasts_per_s(&self, sight: &Sight) -> [f64; Basis::ALL.len()] {
+        let peak_per_s = self.peaks_per_s.iter().copied().map(f64::from);
+        let peak_per_s = peak_per_s.fold(sight.level_per_s, f64::max);
+        [sight.level_per_s, self.mean_with(sight), peak_per_s]
+    }
+
+    /// The mean with this window in it.
+    fn mean_with(&self, sight: &Sight) -> f64 {
+        let share = sight.seconds / (self.mean_s + sight.seconds).min(MEAN_S).max(sight.seconds);
+        self.mean_per_s + share * (sight.rate_per_s - self.mean_per_s)
+    }
+
+    /// Learns from a window, after its decision.
+    pub(super) fn learn(&mut self, view: &View<'_>, sight: &Sight) {
+        let forecasts_per_s = self.forecasts_per_s(sight);
+        self.mean_per_s = self.mean_with(sight);
+        self.mean_s = (self.mean_s + sight.seconds).min(MEAN_S);
+        self.note_peak(view.now, sight.level_per_s);
+        let horizon = view.config.startup_allowance();
+        let step = horizon.max(Duration::from_secs(1)) / STEPS as u32;
+        if view.now.saturating_since(self.opened) < step {
+            return;
+        }
+        let passed_s = view.now.saturating_since(self.opened).min(MINUTE).as_secs_f64();
+        self.opened = view.now;
+        self.weight *= libm::exp2(passed_s / HALF_LIFE_S);
+        let judged = usize::from(self.open_len) == STEPS;
+        if judged {
+            self.judge(sight);
+            self.open.copy_within(1.., 0);
+            self.open_len -= 1;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "rounded to single precision")]
+        if let Some(slot) = self.open.get_mut(usize::from(self.open_len)) {
+            *slot = forecasts_per_s.map(|per_s| per_s as f32);
+            self.open_len += 1;
+        }
+        let kept = libm::exp2(-passed_s / HALF_LIFE_S);
+        let price = view.config.slow_price();
+        let least_per_s = LEAST_SHARE * sight.capacity_per_s;
+        for (forecast, per_s) in self.forecasts.iter_mut().zip(forecasts_per_s) {
+            let (margin, objective) = fractile(&forecast.counts, self.weight, price);
+            forecast.margin = margin;
+            if !judged {
+                continue;
+            }
+            let cost_per_s = per_s.max(least_per_s) * objective;
+            let known = forecast.cost_per_s > 0.0;
+            let before = if known { forecast.cost_per_s } else { cost_per_s };
+            forecast.cost_per_s = kept * before + (1.0 - kept) * cost_per_s;
+        }
+    }
+
+    /// Holds the oldest open forecasts against what came.
+    fn judge(&mut self, sight: &Sight) {
+        let least_per_s = LEAST_SHARE * sight.capacity_per_s;
+        let scale_back = self.weight > WEIGHT_MAX;
+        for (forecast, per_s) in self.forecasts.iter_mut().zip(self.open[0]) {
+            let share = sight.level_per_s / f64::from(per_s).max(least_per_s);
+            let bin = EDGES.partition_point(|edge| *edge < share).min(BINS - 1);
+            #[expect(clippy::cast_possible_truncation, reason = "rounded to single precision")]
+            let (weight, factor) = (self.weight as f32, (1.0 / self.weight) as f32);
+            forecast.counts[bin] += weight;
+            if scale_back {
+                forecast.counts.iter_mut().for_each(|count| *count *= factor);
+            }
+        }
+        if scale_back {
+            self.weight = 1.0;
+        }
+    }
+
+    fn note_peak(&mut self, now: Timestamp, level_per_s: f64) {
+        let minutes = now.saturating_since(self.minute).as_secs() / MINUTE.as_secs();
+        for _ in 0..minutes.min(PEAK_MINUTES as u64) {
+            self.peaks_per_s.rotate_right(1);
+            self.peaks_per_s[0] = 0.0;
+        }
+        if minutes >= PEAK_MINUTES as u64 {
+            self.minute = now;
+        } else if minutes > 0 {
+            let passed = Duration::from_secs(minutes * MINUTE.as_secs());
+            self.minute = self.minute.saturating_add(passed);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "rounded to single precision")]
+        let level_per_s = level_per_s as f32;
+        self.peaks_per_s[0] = self.peaks_per_s[0].max(level_per_s);
+    }
+
+    /// Goes on after the clock was set back by `behind`.
+    pub(super) fn rebase(&mut self, behind: Duration) {
+        self.opened = self.opened.saturating_sub(behind);
+        self.minute = self.minute.saturating_sub(behind);
+    }
+}
+
+/// The margin whose cost is least, and that cost as a share of the forecast: the margin itself, and
+/// `price` for each request of a load that exceeds it. O(bins).
+fn fractile(counts: &[f32; BINS], weight: f64, price: f64) -> (f64, f64) {
+    let seen: f64 = counts.iter().copied().map(f64::from).sum();
+    let total = seen / weight + PRIOR;
+    let (mut beyond, mut best) = (0.0, (f64::INFINITY, 1.0));
+    for (edge, count) in EDGES.iter().zip(counts).rev() {
+        let unseen = PRIOR * ((PRIOR_MOST - *edge) / (PRIOR_MOST - 1.0)).clamp(0.0, 1.0);
+        let cost = edge + price * (beyond / weight + unseen) / total;
+        if cost <= best.0 {
+            best = (cost, *edge);
+        }
+        beyond += f64::from(*count) * edge;
+    }
+    (best.1, best.0)
+}
+
+/// The same as it is stored.
+#[cfg(feature = "serde")]
+mod stored {
+    use alloc::vec::Vec;
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    pub(super) struct Forecast {
+        counts: Vec<f32>,
+        margin: f64,
+        cost_per_s: f64,
+    }
+
+    impl From<super::Forecast> for Forecast {
+        fn from(forecast: super::Forecast) -> Self {
+            let super::Forecast { counts, margin, cost_per_s } = forecast;
+            Self { counts: counts.to_vec(), margin, cost_per_s }
+        }
+    }
+
+    impl From<Forecast> for super::Forecast {
+        fn from(stored: Forecast) -> Self {
+            let mut counts = [0.0; super::BINS];
+            for (count, stored) in counts.iter_mut().zip(stored.counts) {
+                *count = stored.max(0.0);
+            }
+            Self { counts, margin: stored.margin, cost_per_s: stored.cost_per_s }
+        }
+    }
+}
