@@ -92,13 +92,13 @@ fn is_scale_in(decision: &Decision) -> bool {
     decision.target() < decision.derivation.current && decision.target().is_some()
 }
 
-/// A planner and four replicas after calm at a load that needs three of them, and that load.
-fn calm_at_four<P>(policy: P, service: &Service, tally: &mut Tally) -> (Planner<P>, Plant, f64)
+/// A planner and three replicas after calm at a load that needs all of them, and that load.
+fn calm_at_three<P>(policy: P, service: &Service, tally: &mut Tally) -> (Planner<P>, Plant, f64)
 where
     P: Policy<Signal = NoSignal>,
 {
-    let mut planner = Planner::new(service.settings(2, 8), policy);
-    let mut plant = Plant::new(service.spec, 4);
+    let mut planner = Planner::new(service.settings(1, 8), policy);
+    let mut plant = Plant::new(service.spec, 3);
     let load = service.spec.rate_per_replica_per_s * 2.3;
     count(tally, &run(&mut planner, &mut plant, 60, |_| load));
     (planner, plant, load)
@@ -113,7 +113,7 @@ where
     if !service.is_chosen(16) {
         return Ok(());
     }
-    let (mut planner, mut plant, load) = calm_at_four(policy, service, tally);
+    let (mut planner, mut plant, load) = calm_at_three(policy, service, tally);
     let failing = |window: Window| {
         let half = window.successes() / 2;
         Field::Failures.with(&window, f64::from(half))
@@ -157,7 +157,7 @@ where
     if !service.is_chosen(16) {
         return Ok(());
     }
-    let (mut planner, mut plant, load) = calm_at_four(policy, service, tally);
+    let (mut planner, mut plant, load) = calm_at_three(policy, service, tally);
     plant.set_dependency_ms(service.spec.base_ms * 9.5);
     let decisions = decisions_on(&mut planner, &mut plant, (200, load * 0.3), |window| window);
     tally.steps += decisions.len() as u64;
