@@ -1,6 +1,6 @@
 //! Policies of other systems on windows alone.
 //!
-//! [`Hpa`](crate::hpa::Hpa) and its like observe signals of their own and tick at their own periods.
+//! [`Hpa`](crate::hpa::Hpa) and its like observe signals of their own, at periods of their own.
 //! [`OnWindows`] makes both of the windows that every telemetry source of planner delivers, so such
 //! a policy runs where the default one does: live, in shadow, in the lab and under the law kit.
 //!
@@ -28,12 +28,13 @@
 //!
 //! # What is made of a window
 //!
-//! | policy | signal |
-//! |---|---|
-//! | [`Hpa`](crate::hpa::Hpa) | arrivals per second: their total for external metrics and objects, a replica's share for pods; a CPU share for CPU utilisation. Other metrics fail |
-//! | [`Kpa`](crate::kpa::Kpa) | for every second that ended in the window: arrivals per second, or requests under way |
-//! | [`Keda`](crate::keda::Keda) | arrivals per second, for every trigger |
-//! | [`Nomad`](crate::nomad::Nomad) | arrivals per second, for every check: their total where it is divided by the replicas, else a replica's share |
+//! - [`Hpa`](crate::hpa::Hpa): arrivals per second, their total for external metrics and objects, a
+//!   replica's share for pods; a CPU share for CPU utilisation. Other metrics fail.
+//! - [`Kpa`](crate::kpa::Kpa): for every second that ended in the window, arrivals per second or
+//!   requests under way, as its metric is.
+//! - [`Keda`](crate::keda::Keda): arrivals per second, for every trigger.
+//! - [`Nomad`](crate::nomad::Nomad): arrivals per second, for every check: their total where it is
+//!   divided by the replicas, else a replica's share.
 //!
 //! A check of Nomad gets one value at a time, so a threshold needs a `within_bounds_trigger` of 1.
 //!
