@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use planner_core::{AdviceConfig, Config, ReplicaBounds, StepLimit};
+use planner_core::{AdviceConfig, Config, GuardSet, ReplicaBounds, StepLimit};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +74,11 @@ pub enum Kind {
 
 /// Any valid configuration that a case can exercise within a few hundred windows.
 pub fn config() -> impl Strategy<Value = Config> {
+    config_under(GuardSet::All)
+}
+
+/// Such a configuration with these guards.
+fn config_under(guard_set: GuardSet) -> impl Strategy<Value = Config> {
     let span = |most: u64| (0..most).prop_map(Duration::from_secs);
     let limit = || {
         (1..6_u32, 0..150_u32, 0..90_u64).prop_map(|(replicas, percent, period)| StepLimit {
@@ -87,7 +92,7 @@ pub fn config() -> impl Strategy<Value = Config> {
     let hint_ms = prop_oneof![3 => Just(0.0), 1 => 1.0..1_000.0_f64];
     let advised = (prop::bool::weighted(0.7), 1..20_u64);
     (counts, spans, limit(), limit(), advised, hint_ms).prop_map(
-        |(counts, spans, step_out, step_in, (advised, call_s), hint_ms)| {
+        move |(counts, spans, step_out, step_in, (advised, call_s), hint_ms)| {
             let (min, more, warmup, low, flaps, attempts) = counts;
             let bounds = ReplicaBounds::new(min, min + more);
             let step_in = StepLimit { percent: step_in.percent.min(100), ..step_in };
@@ -102,7 +107,8 @@ pub fn config() -> impl Strategy<Value = Config> {
                 .stabilisation_in(spans.2)
                 .startup_allowance(spans.3)
                 .step_out(step_out)
-                .step_in(step_in);
+                .step_in(step_in)
+                .guard_set(guard_set);
             let period = Duration::from_secs(call_s);
             let advice = AdviceConfig { period, heartbeat: period, ..AdviceConfig::default() };
             let builder = if advised { builder.advice(advice) } else { builder };
@@ -113,6 +119,11 @@ pub fn config() -> impl Strategy<Value = Config> {
 
 /// Any case. It begins with calm, so that a baseline is learned.
 pub fn case() -> impl Strategy<Value = Case> {
+    case_under(GuardSet::All)
+}
+
+/// Such a case with these guards.
+pub(crate) fn case_under(guard_set: GuardSet) -> impl Strategy<Value = Case> {
     let kind = prop_oneof![
         6 => Just(Kind::Calm),
         4 => Just(Kind::Breach),
@@ -132,9 +143,11 @@ pub fn case() -> impl Strategy<Value = Case> {
     ];
     let phase = (kind, 1..16_u8).prop_map(|(kind, windows)| Phase { kind, windows });
     let window_s = prop_oneof![3 => 1..4_u16, 1 => 10..61_u16];
-    (config(), window_s, 5.0..500.0_f64, prop::collection::vec(phase, 4..24), any::<u64>())
-        .prop_map(|(config, window_s, usual_ms, mut phases, seed)| {
+    let config = config_under(guard_set);
+    (config, window_s, 5.0..500.0_f64, prop::collection::vec(phase, 4..24), any::<u64>()).prop_map(
+        |(config, window_s, usual_ms, mut phases, seed)| {
             phases.insert(0, Phase { kind: Kind::Calm, windows: 12 });
             Case { config, window_s, usual_ms, phases, seed }
-        })
+        },
+    )
 }

@@ -5,23 +5,27 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use planner_core::journal::Record;
-use planner_core::{NoSignal, Planner, Policy, Timestamp};
+use planner_core::{Config, GuardSet, NoSignal, Planner, Policy, Step, Timestamp};
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::{Config as RunnerConfig, RngAlgorithm, TestRng, TestRunner};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::case::{Case, case};
+use crate::case::{Case, case_under};
 use crate::disturbed::Disturbed;
+use crate::plants::{self, Service};
+use crate::shrink::smallest;
 use crate::world::{Records, World};
-use crate::{Finding, Law, Report, Verdict, plants, twin, watch};
+use crate::{Finding, Law, Report, Standing, Verdict, twin, watch};
 
 /// Steps that a law is checked for unless told otherwise.
 const STEPS: u64 = 100_000;
 /// How often what a law guards must have been at stake unless told otherwise.
 const EXERCISED_MIN: u64 = 1_000;
-/// Tries to make a broken case smaller.
-const SHRINKS_MAX: u32 = 4_000;
+/// Scalings that are told of those before what broke.
+const SCALINGS_MAX: usize = 3;
+/// How the line with them begins.
+pub(crate) const BEFORE: &str = "before     ";
 /// Most cases in a row that may add nothing to the count before a law counts as unexercised.
 const CASES_MAX: u64 = 200_000;
 
@@ -33,6 +37,8 @@ pub struct Laws<F> {
     seed: u64,
     exercised_min: u64,
     regressions: Option<PathBuf>,
+    guard_set: GuardSet,
+    capacity_per_s: Option<f64>,
 }
 
 /// What was counted.
@@ -40,6 +46,32 @@ pub struct Laws<F> {
 pub(crate) struct Tally {
     pub(crate) steps: u64,
     pub(crate) exercised: u64,
+    pub(crate) guarded: u64,
+}
+
+/// How often what a law guards was at stake, and how often a guard had to keep it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stake {
+    pub(crate) exercised: u64,
+    pub(crate) guarded: u64,
+}
+
+impl Stake {
+    /// Counts a decision. With all guards a law is at stake where its guard `bound`; a policy that
+    /// is judged alone puts it at stake wherever its `premise` holds.
+    pub(crate) fn note(&mut self, config: &Config, bound: bool, premise: bool) {
+        self.exercised += u64::from(bound || premise && is_alone(config.guard_set()));
+    }
+
+    /// Counts where a guard, against what a policy alone wanted, `kept` the law.
+    pub(crate) fn note_kept(&mut self, config: &Config, kept: bool) {
+        self.guarded += u64::from(kept && is_alone(config.guard_set()));
+    }
+}
+
+/// Whether a policy is judged by what it does alone: some guards stand back for it.
+pub(crate) fn is_alone(guard_set: GuardSet) -> bool {
+    guard_set != GuardSet::All
 }
 
 /// Watches a planner through a case.
@@ -52,6 +84,11 @@ pub(crate) trait Watch<P: Policy> {
 
     /// How often what the law guards was at stake.
     fn exercised(&self) -> u64;
+
+    /// How often a guard had to keep the law.
+    fn guarded(&self) -> u64 {
+        0
+    }
 }
 
 impl<P, F> Laws<F>
@@ -62,7 +99,15 @@ where
 {
     /// The laws for the policy that `make` makes: 100 000 steps each, seed 0.
     pub const fn of(make: F) -> Self {
-        Self { make, steps: STEPS, seed: 0, exercised_min: EXERCISED_MIN, regressions: None }
+        Self {
+            make,
+            steps: STEPS,
+            seed: 0,
+            exercised_min: EXERCISED_MIN,
+            regressions: None,
+            guard_set: GuardSet::All,
+            capacity_per_s: None,
+        }
     }
 
     /// Checks each law for at least so many steps.
@@ -86,6 +131,31 @@ where
         self
     }
 
+    /// Judges the policy behind these guards; all unless set. With fewer it is the policy alone
+    /// that is judged: it is not disturbed, and laws whose guards stand back are its own to keep,
+    /// within the limits that are configured.
+    ///
+    /// ```
+    /// use planner_core::{GuardSet, Poc};
+    /// use planner_laws::{Law, Laws};
+    ///
+    /// let alone = Laws::of(|| Poc).steps(500).exercised_min(1).guard_set(GuardSet::Peer);
+    /// assert!(!alone.check_one(Law::Rate).holds());
+    /// ```
+    #[must_use]
+    pub const fn guard_set(mut self, guard_set: GuardSet) -> Self {
+        self.guard_set = guard_set;
+        self
+    }
+
+    /// Each replica of a simulated service answers so many requests per second, above 0. Otherwise
+    /// every service has a number of its own, which a policy with a target per replica cannot know.
+    #[must_use]
+    pub const fn capacity_per_s(mut self, capacity_per_s: f64) -> Self {
+        self.capacity_per_s = Some(capacity_per_s);
+        self
+    }
+
     /// A file that keeps cases that broke a law, one a line; they are tried first.
     #[must_use]
     pub fn regressions(mut self, path: impl Into<PathBuf>) -> Self {
@@ -98,6 +168,12 @@ where
         Report { findings: Law::ALL.into_iter().map(|law| self.find(law)).collect() }
     }
 
+    /// Checks every law, under the policy's name and the settings that it was made with, in words.
+    pub fn standing(&self, settings: impl Into<String>) -> Standing {
+        let policy = (self.make)().name().to_owned();
+        Standing { policy, settings: settings.into(), report: self.check() }
+    }
+
     /// Checks one law.
     pub fn check_one(&self, law: Law) -> Report {
         Report { findings: vec![self.find(law)] }
@@ -106,7 +182,7 @@ where
     fn find(&self, law: Law) -> Finding {
         let mut tally = Tally::default();
         let broken = self.remembered(law, &mut tally).or_else(|| self.search(law, &mut tally));
-        let Tally { steps, exercised } = tally;
+        let Tally { steps, exercised, guarded } = tally;
         let verdict = match broken {
             Some((case, why)) => {
                 let case = serde_json::to_string(&case).unwrap_or_default();
@@ -118,7 +194,7 @@ where
             }
             None => Verdict::Holds,
         };
-        Finding { law, steps, exercised, verdict }
+        Finding { law, steps, exercised, guarded, verdict }
     }
 
     /// Tries the cases that broke this law before.
@@ -153,26 +229,19 @@ where
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());
         let random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
         let mut runner = TestRunner::new_with_rng(RunnerConfig::default(), random);
-        let cases = case();
+        let cases = case_under(self.guard_set);
+        // A policy alone may never come to what a law is about: it is not worth as long a search.
+        let patience = if is_alone(self.guard_set) { 4 } else { 20 };
         for number in 0..CASES_MAX {
             let enough = tally.steps >= self.steps && tally.exercised >= self.exercised_min;
-            if enough || (number > 100 && tally.steps >= 20 * self.steps) {
+            if enough || (number > 100 && tally.steps >= patience * self.steps) {
                 return None;
             }
-            let mut tree = cases.new_tree(&mut runner).ok()?;
-            let Err(mut why) = self.try_case(law, &tree.current(), tally) else { continue };
-            let mut smallest = tree.current();
-            for _ in 0..SHRINKS_MAX {
-                if !tree.simplify() {
-                    break;
-                }
-                match self.try_case(law, &tree.current(), &mut Tally::default()) {
-                    Err(still) => (smallest, why) = (tree.current(), still),
-                    Ok(()) if !tree.complicate() => break,
-                    Ok(()) => {}
-                }
+            let case = cases.new_tree(&mut runner).ok()?.current();
+            if let Err(why) = self.try_case(law, &case, tally) {
+                let broken = |case: &Case| self.try_case(law, case, &mut Tally::default()).err();
+                return Some(smallest(case, why, broken));
             }
-            return Some((smallest, why));
         }
         None
     }
@@ -189,31 +258,39 @@ where
 
     fn check_case(&self, law: Law, case: &Case, tally: &mut Tally) -> Result<(), String> {
         let config = &case.config;
+        let service = Service::of(case, self.capacity_per_s);
         match law {
-            Law::Bounds => self.disturbed(case, tally, watch::Bounds::new(config)),
-            Law::Rate => self.disturbed(case, tally, watch::Rate::new(config)),
-            Law::Doubt => self.disturbed(case, tally, watch::Doubt::new(config)),
-            Law::Failure => self.disturbed(case, tally, watch::Failure::new(config)),
+            Law::Bounds => self.guarded(case, tally, watch::Bounds::new(config)),
+            Law::Rate => self.guarded(case, tally, watch::Rate::new(config)),
+            Law::Doubt => self.guarded(case, tally, watch::Doubt::new(config)),
+            Law::Failure => {
+                self.guarded(case, tally, watch::Failure::new(config))?;
+                plants::failure((self.make)(), &service, tally)
+            }
             Law::NoFlapping => {
-                self.disturbed(case, tally, watch::NoFlapping::new(config))?;
-                plants::no_flapping((self.make)(), case, tally)
+                self.guarded(case, tally, watch::NoFlapping::new(config))?;
+                plants::no_flapping((self.make)(), &service, tally)
             }
             Law::NoPoisoning => {
-                self.disturbed(case, tally, watch::NoPoisoning::new(config))?;
-                plants::no_poisoning((self.make)(), case, tally)
+                self.guarded(case, tally, watch::NoPoisoning::new(config))?;
+                plants::no_poisoning((self.make)(), &service, tally)?;
+                plants::slow_callers((self.make)(), &service, tally)
             }
             Law::OneSidedAdvice => self.own(case, tally, watch::OneSidedAdvice::default()),
             Law::Deadline => self.own(case, tally, watch::Deadline::default()),
             Law::Idempotence => self.own(case, tally, watch::Idempotence::new(config)),
             Law::Monotone => self.own(case, tally, watch::Monotone::default()),
             Law::Explained => self.own(case, tally, watch::Explained::new(config)),
-            Law::Total => self.disturbed(case, tally, watch::Total::default()),
+            Law::Total => self.guarded(case, tally, watch::Total::default()),
             Law::Determinism => twin::determinism(&self.make, case, tally),
-            Law::RestartEquivalence => twin::restart(&self.make, case, tally),
+            Law::RestartEquivalence => {
+                twin::restart(&self.make, case, tally)?;
+                plants::cold_start((self.make)(), &service, tally)
+            }
             Law::Invariance => twin::invariance(&self.make, case, tally),
             Law::Budget => twin::budget(&self.make, case, tally),
-            Law::NoRatchet => plants::no_ratchet((self.make)(), case, tally),
-            Law::Efficacy => plants::efficacy((self.make)(), case, tally),
+            Law::NoRatchet => plants::no_ratchet((self.make)(), &service, tally),
+            Law::Efficacy => plants::efficacy((self.make)(), &service, tally),
         }
     }
 
@@ -223,13 +300,15 @@ where
         live(&mut planner, case, tally, &mut law).map(|_| ())
     }
 
-    /// The policy with proposals of any count between its own: guards hold whatever is wanted.
-    fn disturbed(
-        &self,
-        case: &Case,
-        tally: &mut Tally,
-        mut law: impl Watch<Disturbed<P>>,
-    ) -> Result<(), String> {
+    /// Behind all guards the policy with proposals of any count between its own: guards hold
+    /// whatever is wanted. Where some stand back, the policy as it is.
+    fn guarded<W>(&self, case: &Case, tally: &mut Tally, mut law: W) -> Result<(), String>
+    where
+        W: Watch<P> + Watch<Disturbed<P>>,
+    {
+        if is_alone(case.config.guard_set()) {
+            return self.own(case, tally, law);
+        }
         let policy = Disturbed::new((self.make)(), case.seed);
         let mut planner = Planner::new(case.config.clone(), policy);
         live(&mut planner, case, tally, &mut law).map(|_| ())
@@ -254,10 +333,26 @@ where
         let step = planner.step(at, event.clone());
         world.saw(&step);
         let record = Record { at, event, step };
-        outcome = law.after(planner, &record);
+        outcome = law.after(planner, &record).map_err(|why| with_scalings(why, &records));
         records.push(record);
     }
     tally.steps += records.len() as u64;
     tally.exercised += law.exercised();
+    tally.guarded += law.guarded();
     outcome.map(|()| records)
+}
+
+/// What broke, and in a last line the newest scalings before it.
+fn with_scalings(why: String, records: &[Record]) -> String {
+    let told = |record: &Record| match &record.step {
+        Step::Decide(decision) => Some((decision.derivation.current?, decision.target()?)),
+        _ => None,
+    };
+    let mut scalings: Vec<_> = records.iter().rev().filter_map(told).take(SCALINGS_MAX).collect();
+    if scalings.is_empty() {
+        return why;
+    }
+    scalings.reverse();
+    let scalings: Vec<_> = scalings.iter().map(|(from, to)| format!("{from} -> {to}")).collect();
+    format!("{why}\n{BEFORE}{}", scalings.join(", "))
 }

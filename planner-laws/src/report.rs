@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::Law;
 
 /// How a law fared.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Verdict {
     /// It was broken.
@@ -25,7 +28,7 @@ pub enum Verdict {
 }
 
 /// One law's result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
     /// Which law.
@@ -34,13 +37,16 @@ pub struct Finding {
     pub steps: u64,
     /// How often what it guards was at stake.
     pub exercised: u64,
+    /// How often a guard kept it against what the policy wanted; counted where a policy is judged
+    /// alone.
+    pub guarded: u64,
     /// How it fared.
     pub verdict: Verdict,
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { law, steps, exercised, verdict } = self;
+        let Self { law, steps, exercised, guarded: _, verdict } = self;
         let name = law.to_string();
         match verdict {
             Verdict::Holds => {
@@ -59,7 +65,7 @@ impl fmt::Display for Finding {
 }
 
 /// The results of a check, law by law.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
     /// One for each law that was checked.

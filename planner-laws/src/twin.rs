@@ -175,8 +175,13 @@ where
         let (at, event) = guise(record);
         let step = planner.step(at, event);
         if counts(&step) != counts(&record.step) {
-            let expected = &record.step;
-            return Err(format!("record {index} {what}: {step:?}\nnot {expected:?}"));
+            let told = |step: &Step| match counts(step) {
+                (_, Some(from), Some(to)) => format!("{from} -> {to}"),
+                _ => String::from("no count"),
+            };
+            let (expected, other) = (told(&record.step), told(&step));
+            let steps = format!("{step:?}\nnot {:?}", record.step);
+            return Err(format!("{other} {what}, {expected} as it was: record {index}\n{steps}"));
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ mod told;
 
 use planner_core::{Constraint, Decision, Stage, Step};
 
-pub(crate) use guarded::{Bounds, Doubt, Failure, NoFlapping, NoPoisoning, Rate};
+pub(crate) use guarded::{Bounds, Doubt, Failure, NoFlapping, NoPoisoning, Rate, is_above_band};
 pub(crate) use told::{Deadline, Explained, Idempotence, Monotone, OneSidedAdvice, Total};
 
 /// The decision of a step, a consultation's fallback included.

@@ -4,4 +4,5 @@ pub mod hpa;
 pub mod keda;
 pub mod kpa;
 pub mod nomad;
+pub mod on_windows;
 pub mod poc;

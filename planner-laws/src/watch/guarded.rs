@@ -10,7 +10,7 @@ use planner_core::{
 };
 
 use super::{bound, decision, told_of};
-use crate::kit::Watch;
+use crate::kit::{Stake, Watch};
 
 /// The span of the flap budget.
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -21,25 +21,29 @@ macro_rules! watches {
         $(#[$doc])*
         pub(crate) struct $name {
             config: Config,
-            exercised: u64,
+            stake: Stake,
         }
 
         impl $name {
             pub(crate) fn new(config: &Config) -> Self {
-                Self { config: config.clone(), exercised: 0 }
+                Self { config: config.clone(), stake: Stake::default() }
             }
         }
 
         impl<P: Policy> Watch<P> for $name {
             fn after(&mut self, _: &Planner<P>, record: &Record) -> Result<(), String> {
                 match decision(&record.step) {
-                    Some(decision) => $check(&self.config, decision, &mut self.exercised),
+                    Some(decision) => $check(&self.config, decision, &mut self.stake),
                     None => Ok(()),
                 }
             }
 
             fn exercised(&self) -> u64 {
-                self.exercised
+                self.stake.exercised
+            }
+
+            fn guarded(&self) -> u64 {
+                self.stake.guarded
             }
         }
     )*};
@@ -56,7 +60,7 @@ watches! {
     NoPoisoning: no_poisoning;
 }
 
-fn bounds(config: &Config, decision: &Decision, exercised: &mut u64) -> Result<(), String> {
+fn bounds(config: &Config, decision: &Decision, stake: &mut Stake) -> Result<(), String> {
     let bounds = config.bounds();
     let Some((current, replicas)) = decision.derivation.current.zip(decision.replicas()) else {
         return match decision.target() {
@@ -64,7 +68,11 @@ fn bounds(config: &Config, decision: &Decision, exercised: &mut u64) -> Result<(
             Some(_) => Err(format!("a target without a count: {}", told_of(decision))),
         };
     };
-    *exercised += u64::from(bound(decision, Stage::Bounds) != Constraint::Unconstrained);
+    let preferred = decision.derivation.proposal.preferred;
+    let at_an_end = preferred <= bounds.min() || preferred >= bounds.max();
+    let bound_it = bound(decision, Stage::Bounds) != Constraint::Unconstrained;
+    stake.note(config, bound_it, at_an_end || !bounds.contain(current));
+    stake.note_kept(config, bound_it);
     // The operator's word is above the bounds: a hold keeps a count that is outside.
     let held = bound(decision, Stage::Operator) != Constraint::Unconstrained
         || decision.derivation.operation != planner_core::Operation::default()
@@ -82,37 +90,50 @@ fn scales_in(config: &Config, decision: &Decision) -> bool {
     counts.is_some_and(|(current, replicas)| replicas < current && current <= config.bounds().max())
 }
 
-fn doubt(config: &Config, decision: &Decision, exercised: &mut u64) -> Result<(), String> {
-    *exercised += u64::from(matches!(bound(decision, Stage::Doubt), Constraint::Doubt(_)));
+/// Whether there is something to scale in, and nothing to correct.
+fn could_scale_in(config: &Config, decision: &Decision) -> bool {
+    let bounds = config.bounds();
+    decision.derivation.current.is_some_and(|it| it > bounds.min() && it <= bounds.max())
+}
+
+fn doubt(config: &Config, decision: &Decision, stake: &mut Stake) -> Result<(), String> {
     let doubtful = matches!(decision.derivation.quality, Quality::Doubtful(_));
+    let bound = matches!(bound(decision, Stage::Doubt), Constraint::Doubt(_));
+    stake.note(config, bound, doubtful && could_scale_in(config, decision));
+    // The guard also raises scale-outs to what may be there: that is another matter.
+    let wanted = decision.derivation.guards[0].before;
+    stake.note_kept(config, bound && Some(wanted) < decision.derivation.current);
     if doubtful && scales_in(config, decision) {
         return Err(format!("scaled in on doubt: {}", told_of(decision)));
     }
     Ok(())
 }
 
-fn failure(config: &Config, decision: &Decision, exercised: &mut u64) -> Result<(), String> {
-    *exercised += u64::from(matches!(bound(decision, Stage::Health), Constraint::Failing { .. }));
-    let share = decision.derivation.window.error_share().unwrap_or(0.0);
-    if share > config.error_share_max() && scales_in(config, decision) {
+fn failure(config: &Config, decision: &Decision, stake: &mut Stake) -> Result<(), String> {
+    let failing = decision.derivation.window.error_share() > Some(config.error_share_max());
+    let bound = matches!(bound(decision, Stage::Health), Constraint::Failing { .. });
+    stake.note(config, bound, failing && could_scale_in(config, decision));
+    if failing && scales_in(config, decision) {
         return Err(format!("scaled in while requests failed: {}", told_of(decision)));
     }
     Ok(())
 }
 
-fn no_poisoning(config: &Config, decision: &Decision, exercised: &mut u64) -> Result<(), String> {
+/// Whether the p95 is above the band of what is normal; not when either is unknown.
+pub(crate) fn is_above_band(config: &Config, decision: &Decision) -> bool {
     let argument = &decision.derivation;
-    let (Some(estimate), Some(latencies)) = (argument.estimate, argument.window.latencies()) else {
-        return Ok(());
-    };
-    let above = latencies.p95().as_millis() > estimate.band_high_ms(config, argument.thresholds);
-    *exercised += u64::from(
-        above
-            && matches!(
-                bound(decision, Stage::Health),
-                Constraint::AboveBand | Constraint::Breach(_) | Constraint::Failing { .. }
-            ),
+    let high_ms = argument.estimate.map(|it| it.band_high_ms(config, argument.thresholds));
+    let p95_ms = argument.window.latencies().map(|latencies| latencies.p95().as_millis());
+    p95_ms.zip(high_ms).is_some_and(|(p95_ms, high_ms)| p95_ms > high_ms)
+}
+
+fn no_poisoning(config: &Config, decision: &Decision, stake: &mut Stake) -> Result<(), String> {
+    let above = is_above_band(config, decision);
+    let bound = matches!(
+        bound(decision, Stage::Health),
+        Constraint::AboveBand | Constraint::Breach(_) | Constraint::Failing { .. }
     );
+    stake.note(config, above && bound, above && could_scale_in(config, decision));
     if above && scales_in(config, decision) {
         return Err(format!("scaled in above the band: {}", told_of(decision)));
     }
@@ -209,12 +230,12 @@ fn allowance(start: u32, limit: StepLimit) -> u32 {
 pub(crate) struct Rate {
     config: Config,
     book: Book,
-    exercised: u64,
+    stake: Stake,
 }
 
 impl Rate {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { config: config.clone(), book: Book::default(), exercised: 0 }
+        Self { config: config.clone(), book: Book::default(), stake: Stake::default() }
     }
 
     /// `restored`: replicas that were there a moment ago and may still be; to order what vanished
@@ -257,7 +278,7 @@ impl<P: Policy> Watch<P> for Rate {
     fn after(&mut self, _: &Planner<P>, record: &Record) -> Result<(), String> {
         if let Some(decision) = decision(&record.step) {
             let bound = bound(decision, Stage::Rate);
-            self.exercised += u64::from(bound != Constraint::Unconstrained);
+            self.stake.note(&self.config, bound != Constraint::Unconstrained, false);
             if let (Constraint::CooldownOut { until }, Step::Decide(_)) = (bound, &record.step) {
                 let due = |at: i128| at + nanos(self.config.cooldown_out());
                 let mut outs = self.book.scalings.iter().filter(|past| past.is_out());
@@ -269,6 +290,7 @@ impl<P: Policy> Watch<P> for Rate {
             }
         }
         if let Some(scaling) = self.book.follow(&self.config, record) {
+            self.stake.note(&self.config, false, true);
             let quality = decision(&record.step).map(|decision| decision.derivation.quality);
             let restored = match quality {
                 Some(Quality::Doubtful(Doubtful::Vanished { before, .. })) => before,
@@ -284,7 +306,7 @@ impl<P: Policy> Watch<P> for Rate {
     }
 
     fn exercised(&self) -> u64 {
-        self.exercised
+        self.stake.exercised
     }
 }
 
@@ -292,12 +314,12 @@ impl<P: Policy> Watch<P> for Rate {
 pub(crate) struct NoFlapping {
     config: Config,
     book: Book,
-    exercised: u64,
+    stake: Stake,
 }
 
 impl NoFlapping {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { config: config.clone(), book: Book::default(), exercised: 0 }
+        Self { config: config.clone(), book: Book::default(), stake: Stake::default() }
     }
 }
 
@@ -305,10 +327,11 @@ impl<P: Policy> Watch<P> for NoFlapping {
     fn after(&mut self, _: &Planner<P>, record: &Record) -> Result<(), String> {
         if let Some(decision) = decision(&record.step) {
             let spent = matches!(bound(decision, Stage::Flap), Constraint::FlapBudget { .. });
-            self.exercised += u64::from(spent);
+            self.stake.note(&self.config, spent, false);
         }
         let Some(scaling) = self.book.follow(&self.config, record) else { return Ok(()) };
         let Some(decision) = decision(&record.step) else { return Ok(()) };
+        self.stake.note(&self.config, false, scaling.flips);
         let emergency = scaling.is_out() && decision.derivation.signal.breach.is_some();
         let correcting = !self.config.bounds().contain(scaling.from);
         let flips = self.book.scalings.iter().filter(|past| past.flips);
@@ -323,6 +346,6 @@ impl<P: Policy> Watch<P> for NoFlapping {
     }
 
     fn exercised(&self) -> u64 {
-        self.exercised
+        self.stake.exercised
     }
 }

@@ -245,7 +245,7 @@ pub(super) fn target_milli(target: f64) -> Result<i64, HpaError> {
 }
 
 /// A measured number in thousandths, the nearest that fits; `None` for none.
-pub(super) fn measured_milli(value: f64) -> Option<i64> {
+pub(crate) fn measured_milli(value: f64) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "saturates, far beyond any count")]
     let milli = (value * MILLI).round() as i64;
     value.is_finite().then_some(milli)

@@ -167,6 +167,11 @@ impl Keda {
         }
     }
 
+    /// Its triggers, in the order of the readings in a [`KedaSignal`](super::KedaSignal).
+    pub fn triggers(&self) -> &[Trigger] {
+        &self.triggers
+    }
+
     /// Least and most replicas from the first one on.
     pub(super) fn bounds(&self) -> Bounds {
         Bounds { min: self.activation.min_replicas.max(1), max: self.max_replicas }
