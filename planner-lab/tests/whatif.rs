@@ -5,9 +5,10 @@ use std::time::Duration;
 use planner_core::journal::{Header, Record};
 use planner_core::{
     Advice, AdviceConfig, AdvisedAction, Config, ConfigBuilder, Event, GuardSet, Heuristic,
-    HeuristicState, Idle, Mode, NoSignal, Operation, Outcome, Planner, Poc, Policy, Proposal,
-    ReplicaBounds, ServiceId, Step, Timestamp, Traffic, View, Window,
+    HeuristicState, Idle, Latencies, Latency, Mode, NoSignal, Operation, Outcome, Planner, Poc,
+    Policy, Proposal, ReplicaBounds, ServiceId, Step, Timestamp, Traffic, View, Window,
 };
+use planner_lab::queue::{Queue, QueueSpec, ServiceTime};
 use planner_lab::shadow::{Candidate, Entry, Regret, Shadow, ShadowSettings, Totals};
 use planner_lab::whatif::{
     Beyond, Continuation, NoPlant, Report, Source, Verb, WhatIf, WhatIfError,
@@ -283,6 +284,37 @@ fn what_the_model_says_is_what_happens_when_it_is_tried() {
             assert!(error.abs() < 0.08, "{change}: {} is {error:+.3} off", branch.replica_s);
         }
     }
+}
+
+#[test]
+fn a_model_of_another_kind_of_plant_says_how_far_it_is_off() {
+    // Requests of their own instead of a fluid: 25/s a replica, 20 s to start.
+    let mut spec = QueueSpec::of(ServiceTime::Exponential { mean_s: 0.040 });
+    spec.life.startup_s = 20.0;
+    let mut queue = Queue::new(spec, 4, 7).expect("a queue");
+    let mut planner = Planner::new(settings(1, 30).build().expect("valid"), Heuristic);
+    let header = Header::of(ServiceId::new("shop").expect("a name"), &planner, false);
+    let records = (1..400_u32).map(|seq| {
+        let load_per_s = if (120..250).contains(&seq) { 300.0 } else { 40.0 };
+        let interval = queue.advance(5.0, load_per_s).expect("a rate");
+        let window = interval.window(seq.into()).expect("a window");
+        let (at, event) = (window.end(), Event::Observe(window));
+        let step = planner.step(at, event.clone());
+        if let Step::Decide(decision) = &step
+            && let Some(target) = decision.target()
+        {
+            queue.scale_to(target).expect("a count");
+        }
+        Record { at, event, step }
+    });
+    let journal = (header.clone(), records.collect());
+    let report = ask(&journal, &["bounds.max=12"]).expect("an answer");
+    let Continuation { model, fidelity, .. } = simulated(&report);
+    assert!((model.capacity_per_s.value - 25.0).abs() < 2.5, "{:?}", model.capacity_per_s);
+    assert!((model.startup_s.value - 20.0).abs() <= 5.0, "{:?}", model.startup_s);
+    let behind = fidelity.behind.expect("compared");
+    assert!(behind.ready_exact_share > 0.9, "{behind:?}");
+    assert!(behind.p95_error.is_some_and(|error| error > 0.06), "{behind:?}");
 }
 
 #[test]
@@ -683,6 +715,44 @@ proptest! {
             }
             prop_assert!(continuation.changed.replicas_last <= max.max(min).max(10));
         }
+    }
+
+    #[test]
+    fn no_journal_however_odd_makes_a_panic(
+        told in prop::collection::vec(
+            (0_u64..200, 0_u64..20, 0_u32..9, 0.0_f64..1e9, 0.0_f64..1e8, 0_u32..4), 1..60,
+        ),
+        change in prop_oneof![
+            Just("bounds.max=3"), Just("bounds.min=4"), Just("startup_allowance=0s"),
+            Just("thresholds.up_ratio=1.2"), Just("warmup_windows=2"),
+        ],
+    ) {
+        let mut planner = Planner::new(config(), Heuristic);
+        let header = Header::of(ServiceId::new("shop").expect("a name"), &planner, false);
+        let mut shadow = Shadow::new(ShadowSettings::default());
+        shadow.add(Candidate::new(config(), Poc));
+        let mut records = Vec::new();
+        for (seq, (end, length, ready, arrivals, p95_ms, known)) in (0..).zip(told) {
+            // Years apart, overlapping, repeated, backwards: a clock can be set to anything.
+            let at = |tens: u64| Timestamp::from_origin(Duration::from_secs(10 * tens * tens));
+            let mut window = Window::builder(seq, at(end.saturating_sub(length)), at(end));
+            window = window.outcomes(50, known, 0);
+            if known > 0 {
+                let traffic = Traffic::arriving(arrivals).expect("a rate").with_in_flight(ready);
+                window = window.ready(ready).starting(known).traffic(
+                    traffic.with_completions(arrivals / f64::from(known)).expect("a rate"),
+                );
+            }
+            let p95 = Latency::from_millis(p95_ms).expect("a latency");
+            let window = window.latencies(Latencies::from_p95(p95)).build().expect("a window");
+            let (at, event) = (at(end), Event::Observe(window));
+            let step = planner.step(at, event.clone());
+            shadow.follow(at, &event, &step);
+            records.push(Record { at, event, step });
+        }
+        let journal = (header, records);
+        prop_assert!(ask(&journal, &[]).expect("an answer").differences.is_empty());
+        let _told = ask(&journal, &[change]).expect("an answer").to_string();
     }
 
     #[test]
