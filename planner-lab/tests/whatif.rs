@@ -730,7 +730,9 @@ fn stairs(loads: &[f64]) -> impl Fn(f64) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None, cases: 64, ..Default::default()
+    })]
 
     #[test]
     fn without_a_change_there_is_never_a_difference(
