@@ -149,7 +149,7 @@ impl<'a> History<'a> {
     }
 
     /// What a replica can answer, and whether it was used up. Under a growing backlog replicas do
-    /// what they can, give or take the noise of counting; what they carry elsewhere is at most that.
+    /// what they can, give or take the noise of counting; elsewhere they carry at most that.
     fn capacity(&self, config: &Config) -> Result<(Assumed, bool), NoPlant> {
         if let Some(tight) = self.first_of(|moments| median(steady_per_s(moments, true))) {
             return Ok((tight, true));
