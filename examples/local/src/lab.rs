@@ -1,0 +1,132 @@
+//! The offline lab: policies on real traffic, beside each other and beside the best there was.
+//!
+//! - [`load`]: files, folders and loads that are made up.
+//! - [`service`], [`plant`]: the simulated service.
+//! - [`run`]: policies on one load, second by second.
+//! - [`score`]: what violations and replicas cost each policy on many loads.
+//! - [`optimum`]: the least that was possible.
+//! - [`whatif`]: a recorded journal with other settings.
+//! - [`doctor`]: what a trace cannot show.
+//!
+//! All that is computed is in `planner-lab`, which has no clock, no files and no threads; they are
+//! here. The same command line gives the same bytes, whatever the number of threads.
+
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use planner_lab::optimum::{InstanceError, OptimumError};
+use thiserror::Error;
+
+use crate::program;
+
+mod chart;
+pub mod doctor;
+pub mod interrupt;
+pub mod load;
+pub mod optimum;
+mod out;
+mod page;
+pub mod plant;
+mod pool;
+mod progress;
+pub mod service;
+pub mod span;
+mod table;
+
+use interrupt::Writing;
+use load::LoadError;
+use out::OutError;
+use service::ServiceError;
+
+/// Exit code when a doctor found something.
+const EXIT_FINDINGS: u8 = 1;
+
+/// What the lab can do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// What to know about traces and settings before results are believed
+    Doctor(doctor::Args),
+    /// The least replica-hours that each load needed
+    Optimum(optimum::Args),
+}
+
+/// How many threads work.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct JobsArgs {
+    /// Threads; the results do not depend on it [default: as many as this machine has cores]
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+}
+
+impl JobsArgs {
+    fn threads(self) -> NonZeroUsize {
+        self.jobs.unwrap_or_else(pool::threads_of_this_machine)
+    }
+}
+
+/// Why the lab has no result.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LabError {
+    /// A load and a service that do not go together.
+    #[error("{label}: {cause}")]
+    Instance {
+        /// Which load.
+        label: String,
+        /// What is wrong.
+        cause: InstanceError,
+    },
+    /// Ctrl-C cannot be waited for.
+    #[error("cannot wait for signals: {0}; allow another thread")]
+    Interrupt(std::io::Error),
+    /// A load that cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// An optimum that cannot be computed.
+    #[error("{label}: {cause}")]
+    Optimum {
+        /// Of which load.
+        label: String,
+        /// What is wrong.
+        cause: OptimumError,
+    },
+    /// Results that cannot be written.
+    #[error(transparent)]
+    Out(#[from] OutError),
+    /// A service that cannot be.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// A share that is none.
+    #[error("--share: {share} is no share; give a number from 0 to 1, such as 0.01")]
+    Share {
+        /// What was given.
+        share: f64,
+    },
+}
+
+/// Does what was asked; the code to exit with.
+pub fn run(command: &Command) -> ExitCode {
+    match carry_out(command) {
+        Ok(code) => code,
+        Err(error) => program::finish::<_, ()>("lab", Err(error)),
+    }
+}
+
+fn carry_out(command: &Command) -> Result<ExitCode, LabError> {
+    let writing = Writing::default();
+    writing.guard_against_interrupts().map_err(LabError::Interrupt)?;
+    let (results, out) = match command {
+        Command::Doctor(args) => {
+            let found = args.run()?;
+            let code = if found == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FINDINGS) };
+            return Ok(code);
+        }
+        Command::Optimum(args) => {
+            args.out().check()?;
+            (args.run()?, args.out())
+        }
+    };
+    out.give(&results, &writing)?;
+    Ok(ExitCode::SUCCESS)
+}
