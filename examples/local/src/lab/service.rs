@@ -1,5 +1,7 @@
 //! The simulated service: what its replicas can do, and how they may be ordered.
 
+use planner_lab::evaluate::Setup;
+use planner_lab::fluid::FluidSpec;
 use planner_lab::optimum::Rules;
 use planner_lab::optimum::fluid::Service;
 use planner_lab::trace::Trace;
@@ -30,7 +32,7 @@ pub struct ServiceArgs {
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub max: u32,
 
-    /// Replicas that are ready at the start [default: what the first step of the load needs]
+    /// Replicas that are ready at the start [default: those that the load uses to 60 % there]
     #[arg(long, value_name = "N")]
     pub initial: Option<u32>,
 
@@ -81,41 +83,37 @@ impl ServiceArgs {
         Ok(())
     }
 
-    /// Replicas that are ready at the start of a load.
-    pub(super) fn initial(&self, trace: &Trace) -> u32 {
-        let needed = (trace.rate_at(0) / self.rate).ceil();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-        let needed = needed as u32;
-        self.initial.unwrap_or_else(|| needed.clamp(self.min, self.max))
-    }
-
     /// Length of a start-up in seconds.
     pub(super) fn startup_s(&self) -> u32 {
         u32::try_from(self.startup.seconds).unwrap_or(u32::MAX)
     }
 
-    /// What the replicas can do, in steps of a second.
-    pub(super) fn fluid(&self) -> Service {
-        let fluid = self.plant.fluid();
-        Service {
-            rate_per_replica_per_s: self.rate,
-            slo_wait_s: fluid.slo_wait_s,
-            patience_s: fluid.patience_s,
-            step_s: 1.0,
+    /// The fluid service.
+    pub(super) fn fluid(&self) -> FluidSpec {
+        let bears = self.plant.fluid();
+        FluidSpec {
+            service: Service {
+                rate_per_replica_per_s: self.rate,
+                slo_wait_s: bears.slo_wait_s,
+                patience_s: bears.patience_s,
+                step_s: 1.0,
+            },
+            startup_s: self.startup_s(),
+            replicas_min: self.min,
+            replicas_max: self.max,
+            base_ms: bears.base_ms,
         }
+    }
+
+    /// The fluid service with the replicas that are ready at the start of a load.
+    pub(super) fn setup(&self, trace: &Trace) -> Setup {
+        let usual = Setup::starting_at(self.fluid(), trace.rate_at(0));
+        Setup { initial: self.initial.unwrap_or(usual.initial), ..usual }
     }
 
     /// The rules of the optimum for a load.
     pub(super) fn rules(&self, trace: &Trace) -> Rules {
-        Rules {
-            service: self.fluid(),
-            replicas_min: self.min,
-            replicas_max: self.max,
-            initial: self.initial(trace),
-            startup_steps: self.startup_s(),
-            decide_every_steps: DECIDE_EVERY_S,
-            ..Rules::default()
-        }
+        self.fluid().rules(self.setup(trace).initial, DECIDE_EVERY_S)
     }
 }
 
@@ -167,9 +165,9 @@ pub(super) mod tests {
     #[test]
     fn it_starts_with_what_the_first_step_needs() {
         let trace = |rate| Trace::new("t", 60, vec![rate, 9e4]).expect("a trace");
-        let counts = [0.0, 101.0, 1e8].map(|rate| service().initial(&trace(rate)));
-        assert_eq!(counts, [1, 3, 100]);
+        let counts = [0.0, 101.0, 1e8].map(|rate| service().setup(&trace(rate)).initial);
+        assert_eq!(counts, [1, 4, 100]);
         let said = ServiceArgs { initial: Some(7), ..service() };
-        assert_eq!(said.initial(&trace(1e8)), 7);
+        assert_eq!(said.setup(&trace(1e8)).initial, 7);
     }
 }
