@@ -1,7 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+pub mod autoscaler;
+pub mod compare;
+pub mod evaluate;
+pub mod fluid;
 pub mod optimum;
 mod plant;
+pub mod policy_spec;
 pub mod queue;
 mod run;
 pub mod theory;

@@ -66,7 +66,7 @@
 
 mod clairvoyant;
 mod exact;
-mod fleet;
+pub(crate) mod fleet;
 pub mod fluid;
 mod instance;
 mod regret;

@@ -2,7 +2,7 @@
 
 /// The replicas of a service between two steps.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Fleet {
+pub(crate) struct Fleet {
     ready: u32,
     total: u32,
     /// The step at which ordered replicas become ready and their number, earliest first.
@@ -10,23 +10,23 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    pub(super) const fn new(ready: u32) -> Self {
+    pub(crate) const fn new(ready: u32) -> Self {
         Self { ready, total: ready, starting: Vec::new() }
     }
 
     /// Replicas that serve.
-    pub(super) const fn ready(&self) -> u32 {
+    pub(crate) const fn ready(&self) -> u32 {
         self.ready
     }
 
     /// Replicas that are billed: ready or starting.
-    pub(super) const fn total(&self) -> u32 {
+    pub(crate) const fn total(&self) -> u32 {
         self.total
     }
 
     /// Orders this many replicas: new ones are ready at the step `ready_at`, superfluous ones
     /// leave at once, the latest order first.
-    pub(super) fn order(&mut self, target: u32, ready_at: usize) {
+    pub(crate) fn order(&mut self, target: u32, ready_at: usize) {
         if target > self.total {
             self.starting.push((ready_at, target - self.total));
         }
@@ -46,7 +46,7 @@ impl Fleet {
     }
 
     /// Lets those serve whose start-up ends with this step; whether there were any.
-    pub(super) fn become_ready(&mut self, step: usize) -> bool {
+    pub(crate) fn become_ready(&mut self, step: usize) -> bool {
         let due = self.starting.iter().take_while(|(at, _)| *at <= step).count();
         self.ready += self.starting.drain(..due).map(|(_, count)| count).sum::<u32>();
         due > 0
