@@ -9,8 +9,10 @@ mod plant;
 pub mod policy_spec;
 pub mod queue;
 mod run;
+pub mod shadow;
 pub mod theory;
 pub mod trace;
+pub mod whatif;
 
 pub use plant::{Plant, PlantSpec};
 pub use run::{Point, Run, run};
