@@ -15,7 +15,9 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use planner_lab::compare::CompareError;
 use planner_lab::optimum::{InstanceError, OptimumError};
+use planner_lab::policy_spec::PolicySpecError;
 use thiserror::Error;
 
 use crate::program;
@@ -30,6 +32,8 @@ mod page;
 pub mod plant;
 mod pool;
 mod progress;
+pub mod run;
+pub mod score;
 pub mod service;
 pub mod span;
 mod table;
@@ -49,6 +53,10 @@ pub enum Command {
     Doctor(doctor::Args),
     /// The least replica-hours that each load needed
     Optimum(optimum::Args),
+    /// Policies on loads, second by second
+    Run(run::Args),
+    /// What violations and replicas cost each policy, its knob swept, on many loads
+    Score(score::Args),
 }
 
 /// How many threads work.
@@ -69,6 +77,18 @@ impl JobsArgs {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LabError {
+    /// Policies that cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+    /// A comparison on a plant that it has no time for.
+    #[error(
+        "--plant: {plant} is not for score, which compares on the fluid plant; leave it out, or use \
+         lab run"
+    )]
+    FluidOnly {
+        /// What was asked for.
+        plant: String,
+    },
     /// A load and a service that do not go together.
     #[error("{label}: {cause}")]
     Instance {
@@ -94,6 +114,28 @@ pub enum LabError {
     /// Results that cannot be written.
     #[error(transparent)]
     Out(#[from] OutError),
+    /// A policy that cannot be.
+    #[error(transparent)]
+    Policy(#[from] PolicySpecError),
+    /// A run that is impossible.
+    #[error("{label}: {cause}")]
+    Run {
+        /// On which load.
+        label: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// Seeds that are none.
+    #[error(
+        "--seeds: {seeds} seeds from {first} on are not 1 to 1000 whole numbers; give fewer, or a \
+         smaller --seed"
+    )]
+    Seeds {
+        /// How many were asked for.
+        seeds: u64,
+        /// The first.
+        first: u64,
+    },
     /// A service that cannot be.
     #[error(transparent)]
     Service(#[from] ServiceError),
@@ -123,6 +165,14 @@ fn carry_out(command: &Command) -> Result<ExitCode, LabError> {
             return Ok(code);
         }
         Command::Optimum(args) => {
+            args.out().check()?;
+            (args.run()?, args.out())
+        }
+        Command::Run(args) => {
+            args.out().check()?;
+            (args.run()?, args.out())
+        }
+        Command::Score(args) => {
             args.out().check()?;
             (args.run()?, args.out())
         }

@@ -53,7 +53,8 @@ impl Args {
         let loads = loads.read(1.0)?.loads;
         let startup_s = u32::try_from(self.startup.seconds).unwrap_or(u32::MAX);
         let rules = DoctorRules { startup_s, ..DoctorRules::default() };
-        let examined: Vec<_> = loads.iter().map(|load| (load, rules.examine(&load.trace))).collect();
+        let examined: Vec<_> =
+            loads.iter().map(|load| (load, rules.examine(&load.trace))).collect();
         let text = if self.json { as_json(&examined) } else { as_text(&examined) };
         program::say(text.trim_end());
         Ok(examined.iter().map(|(_, findings)| findings.len()).sum())
@@ -88,7 +89,7 @@ fn as_json(examined: &[(&Load, Vec<Finding>)]) -> String {
         .map(|(load, findings)| {
             json!({
                 "trace": load.label,
-                "name": load.trace.name(),
+                "name": load.name,
                 "step_s": load.trace.step_s(),
                 "duration_s": load.trace.duration_s(),
                 "findings": findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn what_was_found_is_counted_and_named_by_trace() {
         let trace = Trace::new("t", 300, vec![1.0; 24]).expect("a trace");
-        let load = Load { label: "slow".to_owned(), trace };
+        let load = Load::new("slow".to_owned(), trace);
         let findings = DoctorRules { startup_s: 30, ..DoctorRules::default() }.examine(&load.trace);
         let text = as_text(&[(&load, findings.clone())]);
         assert!(text.starts_with("slow: 24 steps of 300 s, 2h in all\n  step: 300 s"), "{text}");
@@ -120,7 +121,7 @@ mod tests {
     #[test]
     fn a_trace_without_findings_says_so() {
         let trace = Trace::new("t", 10, (0..720).map(f64::from).collect()).expect("a trace");
-        let load = Load { label: "good".to_owned(), trace };
+        let load = Load::new("good".to_owned(), trace);
         assert!(as_text(&[(&load, Vec::new())]).ends_with("nothing found"));
     }
 }

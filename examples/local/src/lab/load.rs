@@ -71,8 +71,18 @@ fn first(text: &str) -> Result<First, super::span::SpanError> {
 pub struct Load {
     /// The file's name without its ending, or the text of one that is made up.
     pub label: String,
-    /// Cut and scaled as was asked.
+    /// What it calls itself.
+    pub name: String,
+    /// Cut and scaled as was asked, under its label.
     pub trace: Trace,
+}
+
+impl Load {
+    pub(super) fn new(label: String, trace: Trace) -> Self {
+        let name = trace.name().to_owned();
+        let trace = trace.with_name(&label);
+        Self { label, name, trace }
+    }
 }
 
 /// Loads, and those that were left out for being short.
@@ -189,17 +199,18 @@ impl LoadArgs {
                 let seconds = u32::try_from(seconds).unwrap_or(SECONDS_MAX.saturating_add(1));
                 let refused = |cause| LoadError::Refused { label: label.clone(), cause };
                 let trace = load.trace(seconds, MADE_UP_STEP_S, self.seed).map_err(refused)?;
-                Ok(Load { label, trace })
+                Ok(Load::new(label, trace))
             }
             Source::File(path) => {
                 let label = label_of(&path);
                 let text = text_of(&path)?;
-                let trace = Trace::read(&label, &text).and_then(|trace| self.fit(trace, rate_per_s));
+                let trace =
+                    Trace::read(&label, &text).and_then(|trace| self.fit(trace, rate_per_s));
                 let trace = trace.map_err(|cause| LoadError::Refused {
                     label: path.display().to_string(),
                     cause,
                 })?;
-                Ok(Load { label, trace })
+                Ok(Load::new(label, trace))
             }
         }
     }
@@ -277,7 +288,9 @@ fn told_apart(loads: &mut [Load]) {
         let label = loads[index].label.clone();
         let mut number = 2;
         while loads[..index].iter().any(|earlier| earlier.label == loads[index].label) {
-            loads[index].label = format!("{label} ({number})");
+            let load = &mut loads[index];
+            load.label = format!("{label} ({number})");
+            load.trace = load.trace.clone().with_name(&load.label);
             number += 1;
         }
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use planner_lab::compare::SHARES;
 use planner_lab::optimum::{Bracket, Clairvoyant, Instance, OptimumError};
 use planner_lab::trace::Arrivals;
 
@@ -16,8 +17,6 @@ use super::table::Table;
 use super::{JobsArgs, LabError};
 use crate::report::axis::{Scale, format_number};
 
-/// Shares of requests that may violate, where none are named.
-pub(super) const SHARES: [f64; 5] = [0.01, 0.02, 0.05, 0.1, 0.2];
 /// Points of a line on a page, at most.
 const POINTS_MAX: usize = 1_200;
 
@@ -44,7 +43,7 @@ pub struct Args {
 
 const HELP: &str = "\
 The optimum is a bracket: no schedule costs less than the lower bound, and one that can be
-followed costs the upper one. Decisions are every 10 s, on the fluid plant.
+followed costs the upper one. Decisions are every 5 s, on the fluid plant.
 
 Examples:
   lab optimum --trace access.log
@@ -256,7 +255,8 @@ fn page(found: &[Found]) -> String {
         let key = [Key::line("arrivals", "requests per second")];
         page.chart("Load", &key, &load_chart(found.load));
         let duration_s = found.load.trace.duration_s() as f64;
-        let known = found.brackets.iter().filter_map(|(share, it)| Some((*share, it.as_ref().ok()?)));
+        let known =
+            found.brackets.iter().filter_map(|(share, it)| Some((*share, it.as_ref().ok()?)));
         let lines: Vec<_> = known
             .map(|(share, it)| (share, places(&it.plan.targets, found.decide_every_s)))
             .collect();
@@ -283,7 +283,7 @@ mod tests {
     use super::*;
 
     fn load(rates_per_s: Vec<f64>) -> Load {
-        Load { label: "t".to_owned(), trace: Trace::new("t", 60, rates_per_s).expect("a trace") }
+        Load::new("t".to_owned(), Trace::new("t", 60, rates_per_s).expect("a trace"))
     }
 
     #[test]

@@ -12,14 +12,14 @@ use crate::report::{WriteError, write_atomically};
 
 /// What becomes of the results.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct OutArgs {
+pub(super) struct OutArgs {
     /// Print JSON instead of tables
     #[arg(long)]
-    pub json: bool,
+    pub(super) json: bool,
 
     /// Write the JSON and a page with plots into this folder; its parent must exist
     #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
 }
 
 /// Results, as people and as programs read them.

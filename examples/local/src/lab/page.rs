@@ -14,6 +14,7 @@ pub(super) const SERIES: usize = 7;
 /// How a line of a chart looks in its caption.
 #[derive(Clone, Debug)]
 pub(super) struct Key {
+    /// A class of the style sheet: nothing, or `dash`.
     shape: &'static str,
     colour: String,
     text: String,
@@ -28,11 +29,6 @@ impl Key {
     /// A dashed line.
     pub(super) fn dash(colour: &str, text: &str) -> Self {
         Self { shape: "dash", ..Self::line(colour, text) }
-    }
-
-    /// An area.
-    pub(super) fn area(colour: &str, text: &str) -> Self {
-        Self { shape: "box", ..Self::line(colour, text) }
     }
 }
 
@@ -72,10 +68,6 @@ impl Page {
         self.push(format_args!("<h2>{}</h2>\n", escape(text)));
     }
 
-    pub(super) fn note(&mut self, text: &str) {
-        self.push(format_args!("<p class=\"note\">{}</p>\n", escape(text)));
-    }
-
     pub(super) fn paragraph(&mut self, text: &str) {
         self.push(format_args!("<p class=\"words\">{}</p>\n", escape(text)));
     }
@@ -98,9 +90,8 @@ impl Page {
     pub(super) fn chart(&mut self, name: &str, keys: &[Key], svg: &str) {
         self.push(format_args!("<figure><figcaption><b>{}</b>", escape(name)));
         for Key { shape, colour, text } in keys {
-            let property = if *shape == "box" { "background" } else { "border-color" };
             self.push(format_args!(
-                "<span><i class=\"{shape}\" style=\"{property}:var(--{})\"></i>{}</span>",
+                "<span><i class=\"{shape}\" style=\"border-color:var(--{})\"></i>{}</span>",
                 escape(colour),
                 escape(text)
             ));
@@ -147,7 +138,6 @@ mod tests {
     fn hostile_texts_are_inert_wherever_they_come_from() {
         let mut page = Page::new(HOSTILE, HOSTILE, HOSTILE);
         page.heading(HOSTILE);
-        page.note(HOSTILE);
         page.paragraph(HOSTILE);
         page.figures(&[(HOSTILE, HOSTILE.to_owned(), HOSTILE.to_owned())]);
         page.chart(HOSTILE, &[Key::line(HOSTILE, HOSTILE)], "<svg></svg>");

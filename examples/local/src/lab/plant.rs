@@ -210,17 +210,17 @@ mod tests {
     fn what_is_no_plant_is_told_what_there_is() {
         for (text, expected) in [
             ("solid", "\"solid\" is no plant; take fluid or queue"),
-            ("fluid:patience", "\"patience\" is not KEY=VALUE; write it as one, with commas \
-              between them"),
+            (
+                "fluid:patience",
+                "\"patience\" is not KEY=VALUE; write it as one, with commas \
+              between them",
+            ),
             ("fluid:cv=1", "\"cv\" is no setting of fluid; it has base_ms, patience and slo_wait"),
             (
                 "queue:base_ms=1",
                 "\"base_ms\" is no setting of queue; it has concurrency, cv, patience and slo_wait",
             ),
-            (
-                "queue:cv=-1",
-                "cv: \"-1\" is not a number from 0 to 1e6; give one, times in seconds",
-            ),
+            ("queue:cv=-1", "cv: \"-1\" is not a number from 0 to 1e6; give one, times in seconds"),
         ] {
             let error = text.parse::<PlantKind>().expect_err("refused").to_string();
             assert_eq!(error, expected);

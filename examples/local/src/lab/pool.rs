@@ -76,8 +76,7 @@ mod tests {
         };
         for count in [1, 2, 7, 100] {
             let mut heard = Vec::new();
-            let results =
-                in_order(&jobs, threads(count), slow_first, |index, _| heard.push(index));
+            let results = in_order(&jobs, threads(count), slow_first, |index, _| heard.push(index));
             assert_eq!(results, jobs.iter().map(|job| job * job).collect::<Vec<_>>());
             heard.sort_unstable();
             assert_eq!(heard, (0..40).collect::<Vec<_>>());

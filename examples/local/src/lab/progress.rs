@@ -56,7 +56,8 @@ impl<W: Write> Progress<W> {
             if is_due {
                 self.drawn = Some(now);
                 let line = self.line(&name, elapsed);
-                let _nobody_reads = write!(self.to, "\r{line}\u{1b}[K").and_then(|()| self.to.flush());
+                let _nobody_reads =
+                    write!(self.to, "\r{line}\u{1b}[K").and_then(|()| self.to.flush());
             }
         } else if is_over {
             let line = self.line(&name, elapsed);

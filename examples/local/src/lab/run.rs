@@ -33,7 +33,7 @@ pub struct Args {
     load: LoadArgs,
 
     /// Who decides, with settings: such as planner, or hpa:target=0.6
-    #[arg(long = "policy", value_name = "NAME[:KEY=VALUE,...]", required = true)]
+    #[arg(long = "policy", value_name = "NAME[:KEY=VALUE,...]", default_value = "planner")]
     policies: Vec<PolicySpec>,
 
     /// Do not compute the optimum, which takes longer than all policies
@@ -78,7 +78,6 @@ pub(super) struct Ran<'a> {
     pub(super) load: &'a Load,
     pub(super) policy: &'a PolicySpec,
     pub(super) seed: u64,
-    pub(super) initial: u32,
     pub(super) course: Course,
     /// The best at its share of violations, if that was asked for.
     pub(super) optimum: Option<Result<Bracket, OptimumError>>,
@@ -115,9 +114,7 @@ impl Args {
         for ((load, policy), course) in pairs.iter().zip(courses) {
             let load = &loads[*load];
             let course = course.map_err(|cause| cause.of(&load.label))?;
-            let initial = self.service.setup(&load.trace).initial;
-            let seed = self.load.seed;
-            ran.push(Ran { load, policy, seed, initial, course, optimum: None });
+            ran.push(Ran { load, policy, seed: self.load.seed, course, optimum: None });
         }
         if !self.no_optimum {
             self.add_optimum(&loads, &mut ran, &mut progress)?;
@@ -134,8 +131,7 @@ impl Args {
     fn progress(&self, loads: &[Load]) -> Progress<std::io::Stderr> {
         let optimum = if self.no_optimum { 0.0 } else { OPTIMUM_WORK };
         let work = self.policies.len() as f64 + optimum;
-        let part =
-            |load: &Load| (load.label.clone(), work * load.trace.duration_s() as f64);
+        let part = |load: &Load| (load.label.clone(), work * load.trace.duration_s() as f64);
         Progress::on_stderr(loads.iter().map(part).collect())
     }
 
@@ -184,8 +180,8 @@ fn best(
     let label = || load.label.clone();
     let instance = instance(load, service, seed)
         .map_err(|cause| LabError::Instance { label: label(), cause })?;
-    let mut clairvoyant = Clairvoyant::new(&instance)
-        .map_err(|cause| LabError::Optimum { label: label(), cause })?;
+    let mut clairvoyant =
+        Clairvoyant::new(&instance).map_err(|cause| LabError::Optimum { label: label(), cause })?;
     Ok(shares.iter().map(|share| clairvoyant.bracket(*share)).collect())
 }
 

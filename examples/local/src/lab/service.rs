@@ -11,7 +11,7 @@ use super::plant::PlantKind;
 use super::span::Span;
 
 /// Steps of the optimum from one decision to the next, in seconds.
-const DECIDE_EVERY_S: u32 = 10;
+pub(super) const DECIDE_EVERY_S: u32 = 5;
 
 /// What the service is like.
 #[derive(Clone, Debug, clap::Args)]
@@ -31,10 +31,6 @@ pub struct ServiceArgs {
     /// Most replicas
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub max: u32,
-
-    /// Replicas that are ready at the start [default: those that the load uses to 60 % there]
-    #[arg(long, value_name = "N")]
-    pub initial: Option<u32>,
 
     /// How it is simulated: fluid or queue, with settings as in fluid:slo_wait=0.5,patience=5
     #[arg(long, value_name = "KIND[:KEY=VALUE,...]", default_value = "fluid")]
@@ -58,9 +54,8 @@ impl ServiceArgs {
     ///
     /// [`ServiceError`] names the flag, its value and the rule.
     pub fn check(&self) -> Result<(), ServiceError> {
-        let refused = |name, value: String, rule, remedy| {
-            Err(ServiceError { name, value, rule, remedy })
-        };
+        let refused =
+            |name, value: String, rule, remedy| Err(ServiceError { name, value, rule, remedy });
         if !(1e-6..=1e6).contains(&self.rate) {
             let remedy = "say how many requests a second one replica answers";
             return refused("--rate", self.rate.to_string(), "from 1e-6 to 1e6", remedy);
@@ -75,10 +70,6 @@ impl ServiceArgs {
         if self.min > self.max {
             let value = format!("{} with --max {}", self.min, self.max);
             return refused("--min", value, "at most --max", "lower it, or raise --max");
-        }
-        if let Some(initial) = self.initial.filter(|it| !(self.min..=self.max).contains(it)) {
-            let value = format!("{initial} with --min {} and --max {}", self.min, self.max);
-            return refused("--initial", value, "between them", "choose another");
         }
         Ok(())
     }
@@ -107,8 +98,7 @@ impl ServiceArgs {
 
     /// The fluid service with the replicas that are ready at the start of a load.
     pub(super) fn setup(&self, trace: &Trace) -> Setup {
-        let usual = Setup::starting_at(self.fluid(), trace.rate_at(0));
-        Setup { initial: self.initial.unwrap_or(usual.initial), ..usual }
+        Setup::starting_at(self.fluid(), trace.rate_at(0))
     }
 
     /// The rules of the optimum for a load.
@@ -127,7 +117,6 @@ pub(super) mod tests {
             startup: Span { seconds: 30 },
             min: 1,
             max: 100,
-            initial: None,
             plant: PlantKind::default(),
         }
     }
@@ -152,22 +141,9 @@ pub(super) mod tests {
                 ServiceArgs { min: 9, max: 3, ..service() },
                 "--min: 9 with --max 3 is not at most --max; lower it, or raise --max",
             ),
-            (
-                ServiceArgs { initial: Some(101), ..service() },
-                "--initial: 101 with --min 1 and --max 100 is not between them; choose another",
-            ),
         ] {
             assert_eq!(wrong.check().expect_err("refused").to_string(), expected);
         }
         assert_eq!(service().check(), Ok(()));
-    }
-
-    #[test]
-    fn it_starts_with_what_the_first_step_needs() {
-        let trace = |rate| Trace::new("t", 60, vec![rate, 9e4]).expect("a trace");
-        let counts = [0.0, 101.0, 1e8].map(|rate| service().setup(&trace(rate)).initial);
-        assert_eq!(counts, [1, 4, 100]);
-        let said = ServiceArgs { initial: Some(7), ..service() };
-        assert_eq!(said.setup(&trace(1e8)).initial, 7);
     }
 }

@@ -7,7 +7,7 @@ use super::{Ran, cost_ratio, optimum_hours, table};
 use crate::lab::chart::{Chart, Place, format_time, percent, time_axis};
 use crate::lab::optimum::{load_chart, places};
 use crate::lab::page::{Key, Page};
-use crate::lab::service::ServiceArgs;
+use crate::lab::service::{DECIDE_EVERY_S, ServiceArgs};
 use crate::lab::table::Table;
 use crate::report::axis::{Scale, format_number};
 
@@ -95,7 +95,7 @@ fn replicas(page: &mut Page, ran: &Ran, points: &[TrailPoint], duration_s: f64) 
     };
     let (ready, ordered) = (of(|point| point.ready), of(|point| point.ordered));
     let bracket = ran.optimum.as_ref().and_then(|it| it.as_ref().ok());
-    let best = bracket.map(|it| places(&it.plan.targets, ran.decide_every_s()));
+    let best = bracket.map(|it| places(&it.plan.targets, DECIDE_EVERY_S));
     let best = best.unwrap_or_default();
     let all = ordered.iter().chain(&best).map(|(_, count)| *count);
     let mut chart =
