@@ -115,6 +115,22 @@ impl Queue {
     }
 }
 
+/// What a setting has to be, in words and as a check.
+fn rule_of(key: &str) -> (&'static str, fn(f64) -> bool) {
+    match key {
+        "concurrency" => ("a whole number from 1 to 1000", |number| {
+            (1.0..=1_000.0).contains(&number) && number.fract() == 0.0
+        }),
+        "cv" => ("0, or a number from 0.01 to 10", |number| {
+            number == 0.0 || (0.01..=10.0).contains(&number)
+        }),
+        "base_ms" => {
+            ("a number of milliseconds from 0.001 to 1e6", |number| (1e-3..=1e6).contains(&number))
+        }
+        _ => ("a number of seconds from 0 to 1e6", |number| (0.0..=1e6).contains(&number)),
+    }
+}
+
 fn whole(value: f64) -> u32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
     let whole = value as u32;
@@ -147,13 +163,15 @@ pub enum PlantError {
         /// Those that there are.
         keys: &'static str,
     },
-    /// A value that is no number from 0 on.
-    #[error("{key}: {value:?} is not a number from 0 to 1e6; give one, times in seconds")]
+    /// A value out of its range.
+    #[error("{key}: {value:?} is not {rule}; give one")]
     Value {
         /// Which setting.
         key: String,
         /// What is there.
         value: String,
+        /// What it has to be.
+        rule: &'static str,
     },
 }
 
@@ -171,10 +189,12 @@ impl FromStr for PlantKind {
             let (key, value) = setting
                 .split_once('=')
                 .ok_or_else(|| PlantError::Form { text: setting.to_owned() })?;
-            let number = value.parse().ok().filter(|number| (0.0..=1e6).contains(number));
+            let (rule, fits) = rule_of(key);
+            let number = value.parse().ok().filter(|number| fits(*number));
             let number = number.ok_or_else(|| PlantError::Value {
                 key: key.to_owned(),
                 value: value.to_owned(),
+                rule,
             })?;
             if !plant.set(key, number) {
                 let (kind, key, keys) = (kind.to_owned(), key.to_owned(), plant.keys());
@@ -220,7 +240,15 @@ mod tests {
                 "queue:base_ms=1",
                 "\"base_ms\" is no setting of queue; it has concurrency, cv, patience and slo_wait",
             ),
-            ("queue:cv=-1", "cv: \"-1\" is not a number from 0 to 1e6; give one, times in seconds"),
+            (
+                "queue:concurrency=1.5",
+                "concurrency: \"1.5\" is not a whole number from 1 to 1000; give one",
+            ),
+            ("queue:cv=-1", "cv: \"-1\" is not 0, or a number from 0.01 to 10; give one"),
+            (
+                "fluid:patience=NaN",
+                "patience: \"NaN\" is not a number of seconds from 0 to 1e6; give one",
+            ),
         ] {
             let error = text.parse::<PlantKind>().expect_err("refused").to_string();
             assert_eq!(error, expected);

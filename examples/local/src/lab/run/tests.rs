@@ -88,7 +88,7 @@ fn the_queue_of_single_requests_can_stand_in_for_the_fluid() {
     let course = simulate(&load, &queue, &spec("fixed:replicas=4"), 1).expect("a run");
     assert!(course.score.requests > 60_000.0, "{:?}", course.score);
     assert!(course.score.violation_share < 0.05, "{:?}", course.score);
-    let wrong = ServiceArgs { plant: "queue:concurrency=0".parse().expect("a plant"), ..service() };
+    let wrong = ServiceArgs { plant: "queue:patience=0".parse().expect("a plant"), ..service() };
     let error = simulate(&load, &wrong, &spec("planner"), 1).expect_err("refused");
-    assert!(error.to_string().contains("concurrency"), "{error}");
+    assert!(error.to_string().contains("timeout.after_s"), "{error}");
 }
