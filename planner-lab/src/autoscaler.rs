@@ -32,7 +32,7 @@ pub trait Autoscaler {
     fn see(&mut self, second: &Second) -> Option<u32>;
 }
 
-impl<A: Autoscaler + ?Sized> Autoscaler for Box<A> {
+impl<T: Autoscaler + ?Sized> Autoscaler for Box<T> {
     fn name(&self) -> &str {
         (**self).name()
     }
@@ -56,7 +56,7 @@ impl Fixed {
 }
 
 impl Autoscaler for Fixed {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "fixed"
     }
 
@@ -94,10 +94,10 @@ pub struct Seat<P: Policy, S> {
 
 impl<P: Policy, S: Sense<Signal = P::Signal>> Seat<P, S> {
     /// A policy with these settings. `window_s` is the length of its windows in seconds, from 1; a
-    /// policy with a period has windows of that length.
+    /// policy with a period has windows of that length, in whole seconds.
     pub fn new(config: Config, policy: P, sense: S, window_s: u32) -> Self {
-        let period_s = policy.period().map(|period| period.as_secs_f64().ceil() as u64);
-        let window_s = period_s.unwrap_or(window_s.into()).max(1);
+        let window_s = policy.period().map_or_else(|| window_s.into(), |period| period.as_secs());
+        let window_s = window_s.max(1);
         Self {
             planner: Planner::new(config, policy),
             sense,
@@ -120,7 +120,7 @@ impl<P: Policy, S: Sense<Signal = P::Signal>> Autoscaler for Seat<P, S> {
     fn see(&mut self, second: &Second) -> Option<u32> {
         self.gathered.add(second);
         let now = at(second.at_s);
-        let is_due = second.at_s % self.window_s == 0;
+        let is_due = second.at_s.is_multiple_of(self.window_s);
         if let Some(signal) = self.sense.sense(now, second, is_due) {
             let _noted = self.planner.step(now, Event::Signal(signal));
         }
@@ -195,4 +195,128 @@ fn count(requests: f64) -> u32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within u32")]
     let count = requests.clamp(0.0, 1e9) as u32;
     count
+}
+
+#[cfg(test)]
+mod tests {
+    use planner_core::policy::{Heuristic, NoSignal, Proposal, View};
+    use planner_core::{GuardSet, ReplicaBounds};
+
+    use super::*;
+
+    const CALM: Second = Second {
+        at_s: 1,
+        arrivals: 100,
+        completions: 100.0,
+        dropped: 0.0,
+        backlog: 0.0,
+        in_flight: 4.0,
+        wait_s: 0.0,
+        p95_ms: Some(40.0),
+        violating: 0.0,
+        ready: 3,
+        starting: 1,
+    };
+
+    /// Asks for one more each time it is asked, if need be at a period of its own.
+    struct OneMore(Option<Duration>);
+
+    impl Policy for OneMore {
+        type Signal = NoSignal;
+        type State = u32;
+
+        fn name(&self) -> &'static str {
+            "one more"
+        }
+        fn version(&self) -> u32 {
+            1
+        }
+        fn initial_state(&self) -> u32 {
+            0
+        }
+        fn period(&self) -> Option<Duration> {
+            self.0
+        }
+        fn propose(&self, _: &View<'_>, taught: &u32) -> Proposal {
+            Proposal::exactly(10 + taught)
+        }
+        fn learn(&self, _: &View<'_>, _: u32, taught: &mut u32) {
+            *taught += 1;
+        }
+    }
+
+    /// When this policy decided in the first minute, and on what.
+    fn decided(period: Option<Duration>, window_s: u32) -> Vec<(u64, u32)> {
+        let bounds = ReplicaBounds::new(1, 100).expect("bounds");
+        let config = Config::builder(bounds).guard_set(GuardSet::Peer).build().expect("settings");
+        let mut seat = Seat::new(config, OneMore(period), Nothing, window_s);
+        let see = |at_s| Some((at_s, seat.see(&Second { at_s, ..CALM })?));
+        (1..=60).filter_map(see).collect()
+    }
+
+    #[test]
+    fn a_policy_without_a_period_decides_on_every_window() {
+        assert_eq!(decided(None, 20), [(20, 10), (40, 11), (60, 12)]);
+        assert_eq!(decided(None, 0).len(), 60, "at most once a second");
+    }
+
+    #[test]
+    fn a_policy_with_a_period_decides_and_learns_at_its_ticks_whatever_the_window() {
+        let ticks = decided(Some(Duration::from_secs(15)), 4);
+        assert_eq!(ticks, [(15, 10), (30, 11), (45, 12), (60, 13)]);
+        assert_eq!(decided(Some(Duration::from_millis(100)), 4).len(), 60);
+    }
+
+    #[test]
+    fn a_window_holds_what_its_seconds_held() {
+        let mut gathered = Gathered::default();
+        for at_s in 1..=4 {
+            gathered.add(&Second { at_s, ..CALM });
+        }
+        let last = Second {
+            at_s: 5,
+            arrivals: 300,
+            completions: 150.0,
+            dropped: 30.0,
+            in_flight: 126.9,
+            p95_ms: Some(640.0),
+            ready: 2,
+            ..CALM
+        };
+        gathered.add(&last);
+        let window = gathered.window(&last).expect("a window");
+        assert_eq!((window.seq(), window.start(), window.end()), (1, at(0), at(5)));
+        let traffic = window.traffic().expect("traffic");
+        assert_eq!((traffic.arrivals_per_s(), traffic.completions_per_s()), (140.0, Some(110.0)));
+        assert_eq!(traffic.in_flight(), Some(126));
+        assert_eq!((window.samples(), window.timeouts(), window.failures()), (580, 30, 0));
+        assert_eq!((window.ready(), window.starting()), (Some(2), Some(1)));
+        assert_eq!(window.latencies().map(|it| it.p95().as_millis()), Some(640.0));
+
+        gathered.add(&Second { at_s: 10, p95_ms: None, ..CALM });
+        let next = gathered.window(&Second { at_s: 10, ..CALM }).expect("a window");
+        assert_eq!((next.seq(), next.start(), next.end()), (2, at(5), at(10)));
+        assert_eq!(next.latencies(), None, "nothing is left of the one before");
+    }
+
+    #[test]
+    fn a_service_that_nobody_uses_is_measured_all_the_same() {
+        let mut gathered = Gathered::default();
+        let idle = Second { arrivals: 0, completions: 0.0, in_flight: 0.0, ..CALM };
+        gathered.add(&idle);
+        let window = gathered.window(&idle).expect("a window");
+        assert_eq!((window.samples(), window.timeouts()), (20, 0));
+        let config = Config::builder(ReplicaBounds::new(1, 9).expect("bounds")).build();
+        let quality = window.quality(at(1), &config.expect("defaults"));
+        assert_eq!(quality, planner_core::Quality::Trusted);
+    }
+
+    #[test]
+    fn what_is_beyond_a_window_decides_nothing() {
+        let bounds = ReplicaBounds::new(1, 100).expect("bounds");
+        let config = Config::builder(bounds).build().expect("defaults");
+        let mut seat = Seat::new(config, Heuristic, Nothing, 1);
+        assert_eq!(seat.see(&Second { arrivals: u64::MAX, ..CALM }), None);
+        assert_eq!(seat.name(), "heuristic");
+    }
 }

@@ -269,3 +269,136 @@ impl SteppedPlant for Fluid {
         self.fleet.total()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn plant(ready: u32) -> Fluid {
+        Fluid::new(FluidSpec::default(), ready).expect("a plant")
+    }
+
+    fn refusal(spec: FluidSpec, ready: u32) -> String {
+        Fluid::new(spec, ready).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn a_service_that_cannot_be_simulated_is_refused() {
+        let spec = FluidSpec::default();
+        assert_eq!(
+            refusal(FluidSpec { base_ms: f64::NAN, ..spec }, 1),
+            "base_ms is NaN; give a time from 0.001 to 1e6 ms"
+        );
+        assert_eq!(
+            refusal(FluidSpec { startup_s: 86_401, ..spec }, 1),
+            "startup_s is 86401; give a time from 0 to 86400 s"
+        );
+        let service = Service { step_s: 5.0, ..Service::default() };
+        assert_eq!(
+            refusal(FluidSpec { service, ..spec }, 1),
+            "step_s is 5; this plant goes second by second: give 1"
+        );
+        assert_eq!(
+            refusal(spec, 0),
+            "replicas are 0 at first and bounded by 1 to 100; give bounds of at most 10000, not \
+             both 0, that hold the initial count"
+        );
+        let service = Service { rate_per_replica_per_s: -1.0, ..Service::default() };
+        assert!(refusal(FluidSpec { service, ..spec }, 1).starts_with("rate_per_replica_per_s"));
+    }
+
+    #[test]
+    fn without_replicas_everybody_leaves_and_no_latency_is_known() {
+        let spec = FluidSpec { replicas_min: 0, ..FluidSpec::default() };
+        let second = Fluid::new(spec, 0).expect("a plant").pass(30);
+        assert_eq!((second.dropped, second.violating, second.completions), (30.0, 30.0, 0.0));
+        assert_eq!((second.p95_ms, second.wait_s, second.billed()), (None, 0.0, 0));
+    }
+
+    #[test]
+    fn who_would_wait_beyond_their_patience_leaves() {
+        let mut plant = plant(1);
+        let second = plant.pass(10_000);
+        assert_eq!((second.backlog, second.dropped, second.wait_s), (500.0, 9_450.0, 10.0));
+        assert_eq!(second.p95_ms, Some(10_040.0));
+    }
+
+    #[test]
+    fn ordered_replicas_are_billed_at_once_and_serve_after_their_start_up() {
+        let mut plant = plant(1);
+        plant.pass(0);
+        plant.scale_to(4);
+        let seconds: Vec<Second> = (0..32).map(|_| plant.pass(0)).collect();
+        assert!(seconds.iter().all(|second| second.billed() == 4));
+        let ready: Vec<u32> = seconds.iter().map(|second| second.ready).collect();
+        // Ordered at the end of the 1st second, they start for 30 and serve from the 32nd on.
+        assert_eq!((ready[29], ready[30], seconds[30].at_s), (1, 4, 32));
+    }
+
+    #[test]
+    fn without_a_start_up_replicas_serve_in_the_next_second() {
+        let spec = FluidSpec { startup_s: 0, ..FluidSpec::default() };
+        let mut plant = Fluid::new(spec, 1).expect("a plant");
+        plant.scale_to(2);
+        assert_eq!(plant.pass(100).completions, 100.0);
+    }
+
+    #[test]
+    fn removed_replicas_are_gone_in_the_next_second_those_that_start_first() {
+        let mut plant = plant(5);
+        plant.scale_to(8);
+        plant.pass(0);
+        plant.scale_to(6);
+        let second = plant.pass(0);
+        assert_eq!((second.ready, second.starting), (5, 1));
+        plant.scale_to(2);
+        let second = plant.pass(300);
+        assert_eq!((second.ready, second.starting, second.completions), (2, 0, 100.0));
+    }
+
+    #[test]
+    fn orders_are_kept_within_the_bounds() {
+        let mut plant = plant(5);
+        plant.scale_to(0);
+        assert_eq!(plant.ordered(), 1);
+        plant.scale_to(u32::MAX);
+        assert_eq!(plant.ordered(), 100);
+    }
+
+    #[test]
+    fn latency_is_the_base_and_the_longest_wait_of_the_second() {
+        let mut plant = plant(2);
+        assert_eq!(plant.pass(100).p95_ms, Some(40.0));
+        // 20 wait at its end: 0.2 s.
+        assert_eq!(plant.pass(120).p95_ms, Some(240.0));
+        // Who came first still waited for them.
+        let drained = plant.pass(50);
+        assert_eq!((drained.p95_ms, drained.wait_s), (Some(240.0), 0.0));
+        assert_eq!((drained.completions, drained.in_flight), (70.0, 2.8));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn nobody_appears_and_nobody_vanishes(
+            seconds in prop::collection::vec((0_u64..900, 0_u32..20), 1..120),
+            startup_s in 0_u32..9,
+        ) {
+            let spec = FluidSpec { startup_s, replicas_min: 0, ..FluidSpec::default() };
+            let mut plant = Fluid::new(spec, 3).expect("a plant");
+            let mut waiting = 0.0;
+            for (arrivals, target) in seconds {
+                let second = plant.pass(arrivals);
+                waiting += arrivals as f64 - second.completions - second.dropped;
+                prop_assert!((waiting - second.backlog).abs() < 1e-6);
+                prop_assert!(second.violating <= arrivals as f64);
+                prop_assert!(second.completions <= f64::from(second.ready) * 50.0 + 1e-9);
+                prop_assert_eq!(second.billed(), plant.ordered());
+                plant.scale_to(target);
+            }
+        }
+    }
+}

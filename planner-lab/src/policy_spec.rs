@@ -126,3 +126,104 @@ impl fmt::Display for PolicySpec {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(text: &str) -> PolicySpec {
+        text.parse().expect("a policy")
+    }
+
+    fn refusal(text: &str) -> String {
+        text.parse::<PolicySpec>().expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn a_text_that_names_no_policy_is_refused_with_what_to_do() {
+        for (text, message) in [
+            (
+                "vpa",
+                "policy \"vpa\" is none of planner, hpa, kpa, nomad, keda, poc, fixed; name one of \
+                 them",
+            ),
+            (
+                "",
+                "policy \"\" is none of planner, hpa, kpa, nomad, keda, poc, fixed; name one of them",
+            ),
+            ("hpa:0.6", "policy hpa: \"0.6\" is no setting; write hpa:KEY=VALUE,KEY=VALUE"),
+            ("kpa:target=0.6,", "policy kpa: \"\" is no setting; write kpa:KEY=VALUE,KEY=VALUE"),
+            ("kpa:goal=0.6", "policy kpa: there is no setting \"goal\"; it has target"),
+            (
+                "keda:target=0",
+                "policy keda: target is \"0\"; give a share of what a replica answers, 0.01 to 10",
+            ),
+            (
+                "nomad:target=NaN",
+                "policy nomad: target is \"NaN\"; give a share of what a replica answers, 0.01 to 10",
+            ),
+            (
+                "planner:window_s=2.5",
+                "policy planner: window_s is \"2.5\"; give a whole number of seconds, 1 to 600",
+            ),
+            (
+                "hpa:target=0.5,target=0.6",
+                "policy hpa: target is given twice; leave one of them out",
+            ),
+            (
+                "fixed",
+                "policy fixed: replicas is missing, a whole number from 0 to 10000; write \
+                 fixed:replicas=10",
+            ),
+        ] {
+            assert_eq!(refusal(text), message);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_of_a_text_is_short() {
+        assert!(refusal(&"x".repeat(10_000)).len() < 200);
+        assert!(refusal(&format!("hpa:target={}", "9".repeat(10_000))).len() < 200);
+    }
+
+    #[test]
+    fn what_is_left_out_is_the_default() {
+        let planner = spec("planner: slow_price = 40 , cooldown_in_s=30");
+        assert_eq!((planner.name(), planner.knob()), ("planner", Some("slow_price")));
+        let settings = planner.settings();
+        let expected = [("slow_price", 40.0), ("cooldown_in_s", 30.0), ("window_s", 5.0)];
+        for (name, value) in expected {
+            assert_eq!(settings[name], value, "{name}");
+        }
+        assert_eq!(settings["stabilisation_in_s"], 120.0, "the configuration's own");
+        assert_eq!(spec("hpa:").settings()["target"], 0.6);
+    }
+
+    #[test]
+    fn it_reads_what_it_writes() {
+        for text in ["planner", "planner:cooldown_in_s=30,slow_price=40", "hpa:target=0.65", "poc"]
+        {
+            assert_eq!(spec(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_knob_is_turned_within_its_range() {
+        let hpa = spec("hpa");
+        assert_eq!(hpa.with_knob(0.75).to_string(), "hpa:target=0.75");
+        assert_eq!(hpa.with_knob(-1.0).knob_value(), Some(0.01));
+        assert_eq!(hpa.with_knob(f64::NAN).knob_value(), Some(0.01));
+        assert_eq!(spec("fixed:replicas=3").with_knob(7.4).knob_value(), Some(7.0));
+        let poc = spec("poc");
+        assert_eq!((poc.knob(), poc.grid(), poc.with_knob(3.0)), (None, &[][..], poc.clone()));
+    }
+
+    #[test]
+    fn every_setting_says_what_it_is() {
+        for (name, _) in PolicySpec::all() {
+            assert!(PolicySpec::settings_of(name).all(|(_, summary)| !summary.is_empty()));
+        }
+        assert_eq!(PolicySpec::settings_of("planner").count(), 8);
+        assert_eq!(PolicySpec::settings_of("vpa").count(), 0);
+    }
+}

@@ -95,3 +95,36 @@ impl<F> fmt::Debug for Averaged<F> {
         f.debug_struct("Averaged").field("span_s", &self.span_s).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fluid::{Fluid, FluidSpec, SteppedPlant as _};
+
+    /// What a sense makes of these requests per second, decided every two seconds.
+    fn sensed<S: Sense>(sense: &mut S, arrivals: &[u64]) -> Vec<Option<S::Signal>> {
+        let mut plant = Fluid::new(FluidSpec::default(), 1).expect("a plant");
+        let seconds = arrivals.iter().map(|count| plant.pass(*count));
+        let sense = seconds
+            .map(|second| sense.sense(Timestamp::ORIGIN, &second, second.at_s.is_multiple_of(2)));
+        sense.collect()
+    }
+
+    #[test]
+    fn an_average_is_over_the_last_seconds_there_were_and_comes_when_it_is_due() {
+        let mut sense = Averaged::over(3, |_, per_s| per_s);
+        let seen = sensed(&mut sense, &[10, 20, 30, 70, 0, 0]);
+        assert_eq!(seen, [None, Some(15.0), None, Some(40.0), None, Some(70.0 / 3.0)]);
+    }
+
+    #[test]
+    fn an_average_over_nothing_is_that_of_a_second() {
+        assert_eq!(sensed(&mut Averaged::over(0, |_, per_s| per_s), &[10, 20]), [None, Some(20.0)]);
+    }
+
+    #[test]
+    fn every_second_is_a_sample_of_its_own() {
+        let mut sense = EachSecond::new(|per_s: f64| (per_s > 0.0).then_some(per_s));
+        assert_eq!(sensed(&mut sense, &[10, 0, 30]), [Some(10.0), None, Some(30.0)]);
+    }
+}

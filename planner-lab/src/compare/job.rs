@@ -8,6 +8,9 @@ use crate::optimum::{Clairvoyant, Instance, OptimumError};
 use crate::policy_spec::PolicySpec;
 use crate::trace::{Arrivals, Trace};
 
+/// Runs of a policy that take as long as the optimum.
+const OPTIMUM_RUNS: u64 = 60;
+
 /// A part of a comparison: one policy's sweep, or the optimum, on one trace with one seed.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -104,11 +107,11 @@ impl Job {
         self.seed
     }
 
-    /// Roughly what it takes, in seconds of simulated time: for progress, and for the time left.
+    /// Roughly what it takes, in seconds of virtual time: for progress, and for the time left.
     pub fn effort_s(&self) -> u64 {
         let runs = match &self.work {
             Work::Sweep(sweep) => sweep.len() as u64,
-            Work::Optimum(_) => 20,
+            Work::Optimum(_) => OPTIMUM_RUNS,
         };
         self.trace.duration_s() * runs
     }
@@ -123,20 +126,17 @@ impl Job {
         let arrivals: Vec<u64> = Arrivals::poisson(&self.trace, self.seed).collect();
         let found = match &self.work {
             Work::Sweep(sweep) => {
-                let run = |spec: &PolicySpec| {
-                    let mut autoscaler = spec.build(&self.setup.fluid)?;
-                    Ok::<Score, CompareError>(evaluate(
-                        &arrivals,
-                        &self.setup,
-                        &mut *autoscaler,
-                        None,
-                    )?)
-                };
-                Found::Scores(sweep.iter().map(run).collect::<Result<_, _>>()?)
+                let runs = sweep.iter().map(|spec| self.score(spec, &arrivals));
+                Found::Scores(runs.collect::<Result<_, _>>()?)
             }
             Work::Optimum(every_s) => Found::Optimum(self.optimum(&arrivals, *every_s)?),
         };
         Ok(JobResult { place: self.place, found })
+    }
+
+    fn score(&self, spec: &PolicySpec, arrivals: &[u64]) -> Result<Score, CompareError> {
+        let mut autoscaler = spec.build(&self.setup.fluid)?;
+        Ok(evaluate(arrivals, &self.setup, &mut autoscaler, None)?)
     }
 
     fn optimum(

@@ -47,3 +47,40 @@ impl Episodes {
         0.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The 95th percentile of a run of seconds: `x` violates.
+    fn p95_s(seconds: &str) -> f64 {
+        let mut episodes = Episodes::default();
+        for (at_s, second) in (1..).zip(seconds.chars()) {
+            episodes.add(at_s, second == 'x');
+        }
+        episodes.p95_s()
+    }
+
+    #[test]
+    fn without_a_violation_there_is_none() {
+        assert_eq!((p95_s(""), p95_s("......")), (0.0, 0.0));
+    }
+
+    #[test]
+    fn nine_calm_seconds_do_not_end_an_episode_and_ten_do() {
+        assert_eq!(p95_s("..x.........x....."), 11.0);
+        assert_eq!(p95_s("..x..........x....."), 1.0);
+    }
+
+    #[test]
+    fn one_that_goes_on_at_the_end_counts() {
+        assert_eq!(p95_s("....xxx"), 3.0);
+    }
+
+    #[test]
+    fn the_longest_in_twenty_is_beyond_the_95th_percentile_and_one_more_is_not() {
+        let short = "x..........".repeat(19);
+        assert_eq!(p95_s(&format!("{short}xxxx..........")), 1.0);
+        assert_eq!(p95_s(&format!("xxx..........{short}xxxx..........")), 3.0);
+    }
+}

@@ -187,7 +187,18 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "hpa",
         summary: "Kubernetes HPA v2 on requests per second, default behaviour, every 15 s",
         kind: Kind::Hpa,
-        settings: &[target(0.6)],
+        settings: &[
+            Setting::new(
+                "rules",
+                Default::Is(0.0),
+                (0.0, 1.0),
+                "0 or 1",
+                "1 writes out the default scaling rules, 0 leaves them out, which limits a little \
+                 differently",
+            )
+            .whole(),
+            target(0.6),
+        ],
         knob: Some("target"),
         grid: &TARGETS,
     },
