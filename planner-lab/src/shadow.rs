@@ -23,10 +23,16 @@ mod candidate;
 mod ledger;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 pub use candidate::Candidate;
 pub use ledger::{Deed, Entry, Ledger, Regret, Totals, Verdict, Wish};
 use planner_core::{Event, Mode, Operation, Step, Timestamp, Window};
+
+/// A window this much older than the last one is no repetition: the clock was set back.
+const STALE_MAX: Duration = Duration::from_secs(60);
+/// Decisions without a window between them that are kept open beside those that look ahead.
+const OPEN_SPARE: usize = 16;
 
 /// How a ledger judges, and how much it keeps.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -187,8 +193,8 @@ impl Shadow {
             return;
         }
         self.last_end = Some(window.end());
-        self.judge(window);
         self.learn(window);
+        self.judge(window);
         for (candidate, wish) in self.candidates.iter_mut().zip(&mut self.wishes) {
             if let Some(decision) = candidate.decide(at, window) {
                 *wish = Wish::new(at, decision.replicas());
@@ -242,8 +248,3 @@ impl Shadow {
         }
     }
 }
-
-/// A window this much older than the last one is no repetition: the clock was set back.
-const STALE_MAX: std::time::Duration = std::time::Duration::from_secs(60);
-/// Decisions without a window between them that are kept open beside those that look ahead.
-const OPEN_SPARE: usize = 16;

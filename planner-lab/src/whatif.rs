@@ -5,8 +5,9 @@
 //! 1. **Replay.** The recorded events go through a planner with the changed settings, beside one
 //!    with the recorded settings. Up to the first decision whose *carried-out* target differs this
 //!    is exact: both planners saw what they would have seen. Later recorded windows were shaped by
-//!    what was really done, so what the changed planner makes of them is only an opinion on the
-//!    recorded counts, and marked so ([`Difference::exact`]).
+//!    what was really done. Both planners are still asked what they make of them, watching only;
+//!    what differs there is due to the change, but it is an opinion, and marked so
+//!    ([`Difference::exact`]).
 //! 2. **Plant.** From that first divergence on a model of the service takes over, fitted to the
 //!    recorded windows ([`Model`]: every number is an assumption with its source). Both planners go
 //!    on on the model with the recorded arrivals, so that the model's faults are in both, and are
@@ -43,6 +44,8 @@ mod model;
 mod report;
 mod service;
 
+use std::fmt;
+
 pub use branch::{Branch, Continuation};
 pub use change::{ChangeError, Changed};
 pub use compare::{Argument, Counts, Difference, Kind, Verb};
@@ -70,6 +73,16 @@ pub struct WhatIf<P: Policy> {
     changes: change::Changes,
     instead: Option<Maker>,
     objective_ms: Option<f64>,
+}
+
+impl<P: Policy> fmt::Debug for WhatIf<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WhatIf")
+            .field("policy", &self.header.policy)
+            .field("records", &self.records.len())
+            .field("changes", &self.changes.list())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<P> WhatIf<P>
@@ -138,16 +151,16 @@ where
             return Err(WhatIfError::Empty);
         }
         let config = self.changes.config()?;
-        let mut recorded = self.candidate(self.header.config.clone())?;
-        let mut changed = self.changed(&config)?;
-        let name = changed.name().to_owned();
-        let mut compared = compare::exact(&self.records, &mut recorded, &mut changed)?;
+        let mut candidates = self.candidates(&config)?;
+        let name = candidates[1].name().to_owned();
+        let mut compared = compare::exact(&self.records, &mut candidates)?;
         let beyond = match compared.diverged {
             None => Beyond::Unneeded,
             Some(at) => {
-                let mut again = self.changed(&config)?;
+                let mut again = self.candidates(&config)?;
                 compare::in_hindsight(&self.records, at, &mut again, &mut compared);
                 let history = fit::History::of(&self.records, at);
+                let [recorded, changed] = candidates;
                 let starts = [(recorded, compared.targets[0]), (changed, compared.targets[1])];
                 let config = &self.header.config;
                 match branch::go_on(&history, config, self.objective_ms, starts) {
@@ -167,11 +180,14 @@ where
         }
     }
 
-    fn changed(&self, config: &Config) -> Result<Candidate, RestoreError> {
-        match &self.instead {
-            None => self.candidate(config.clone()),
-            Some(make) => Ok(make(config)),
-        }
+    /// The policy of the journal, and what is tried with `config`.
+    fn candidates(&self, config: &Config) -> Result<[Candidate; 2], RestoreError> {
+        let recorded = self.candidate(self.header.config.clone())?;
+        let changed = match &self.instead {
+            None => self.candidate(config.clone())?,
+            Some(make) => make(config),
+        };
+        Ok([recorded, changed])
     }
 }
 

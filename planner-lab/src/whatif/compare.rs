@@ -5,17 +5,18 @@ use std::fmt;
 
 use planner_core::journal::Record;
 use planner_core::{
-    Constraint, ConsultationId, Decision, DecisionId, Event, Mode, Outcome, Step, Timestamp,
+    Constraint, ConsultationId, Decision, DecisionId, Event, Mode, Operation, Outcome, Step,
+    Timestamp,
 };
 use serde::Serialize;
 
 use super::WhatIfError;
 use crate::shadow::Candidate;
 
-/// Differences that are kept; the others are only counted.
-const KEPT_MAX: usize = 100;
+/// Differences of a kind, exact ones and others apart, that are kept; the rest is only counted.
+const KEPT_MAX: u64 = 50;
 
-/// What a planner did at one record, in short.
+/// What a planner did on one window, in short.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Argument {
@@ -29,7 +30,7 @@ pub struct Argument {
     pub line: String,
 }
 
-/// What a planner can do at a record.
+/// What a planner can do on a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -85,21 +86,21 @@ pub enum Kind {
     Replicas,
 }
 
-/// A record at which both planners differ.
+/// A window on which both planners differ.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Difference {
-    /// Number of the record, from 0.
+    /// Number of the last record of the window on which they differ, from 0.
     pub record: usize,
-    /// When it was, seconds from the journal's origin.
+    /// When that was, seconds from the journal's origin.
     pub at_s: f64,
     /// In what they differ.
     pub kind: Kind,
-    /// Whether both planners stood where they would have stood. Behind the first divergence the
-    /// changed planner is only asked what it makes of the recorded windows: it starts from the
-    /// recorded count and nothing that it wants is carried out.
+    /// Whether both planners stood where they would have stood. Behind the first divergence both
+    /// only watch: they are asked what they make of the recorded windows, start from the recorded
+    /// count, and nothing that they want is carried out. So cooldowns and budgets never bind there.
     pub exact: bool,
-    /// With the recorded settings.
+    /// With the recorded settings: what was done where it is exact.
     pub recorded: Argument,
     /// With the changed ones.
     pub changed: Argument,
@@ -137,37 +138,41 @@ pub struct Counts {
 impl Compared {
     fn note(&mut self, difference: Difference) {
         let counts = if difference.exact { &mut self.exact } else { &mut self.hindsight };
-        match difference.kind {
-            Kind::Argument => counts.argument += 1,
-            Kind::Replicas => counts.replicas += 1,
-        }
-        if self.kept.len() < KEPT_MAX {
+        let count = match difference.kind {
+            Kind::Argument => &mut counts.argument,
+            Kind::Replicas => &mut counts.replicas,
+        };
+        *count += 1;
+        if *count <= KEPT_MAX {
             self.kept.push(difference);
         }
     }
 }
 
-/// Both planners side by side until they would carry out different targets, at most to the end.
+/// Both planners side by side until they would carry out different targets on a window, at most to
+/// the end.
 pub(super) fn exact(
     records: &[Record],
-    recorded: &mut Candidate,
-    changed: &mut Candidate,
+    candidates: &mut [Candidate; 2],
 ) -> Result<Compared, WhatIfError> {
     let mut compared = Compared::default();
-    let mut names = Names::default();
+    let mut sides = candidates.each_mut().map(Side::new);
     for (index, record) in records.iter().enumerate() {
-        if recorded.step(record.at, record.event.clone()) != record.step {
+        let [recorded, changed] = &mut sides;
+        if recorded.take(record).as_ref() != Some(&record.step) {
             return Err(WhatIfError::Unrepeatable { record: index, at: record.at });
         }
         compared.decisions += u64::from(matches!(record.step, Step::Decide(_)));
-        let Some(step) = names.step(changed, record) else { continue };
-        let asked = |step: &Step| matches!(step, Step::Consult(_));
-        compared.unanswered += u64::from(asked(&step) && !asked(&record.step));
-        let Some(difference) = difference(index, record, &step, true) else { continue };
-        if target(&record.step) != target(&step) {
+        let asks = matches!(changed.take(record), Some(Step::Consult(_)));
+        compared.unanswered += u64::from(asks && !matches!(record.step, Step::Consult(_)));
+        if !ends_window(records, index) {
+            continue;
+        }
+        let Some(difference) = difference(index, record.at, &sides, true) else { continue };
+        let targets = sides.each_ref().map(Side::target);
+        if targets[0] != targets[1] {
             compared.divergence = Some(difference.clone());
-            compared.diverged = Some(index);
-            compared.targets = [target(&record.step), target(&step)];
+            (compared.diverged, compared.targets) = (Some(index), targets);
             compared.note(difference);
             return Ok(compared);
         }
@@ -176,61 +181,65 @@ pub(super) fn exact(
     Ok(compared)
 }
 
-/// What `changed`, which has seen nothing yet, makes of the windows behind the divergence.
+/// What both candidates, which have seen nothing yet, make of the windows behind the divergence.
+/// Both only watch there, so that what differs is due to the change and not to what was done.
 pub(super) fn in_hindsight(
     records: &[Record],
     diverged: usize,
-    changed: &mut Candidate,
+    candidates: &mut [Candidate; 2],
     compared: &mut Compared,
 ) {
-    let mut names = Names::default();
+    let mut sides = candidates.each_mut().map(Side::new);
     for (index, record) in records.iter().enumerate() {
-        let step = names.step(changed, record);
-        if index < diverged {
-            continue;
-        }
-        if index == diverged {
-            // What differs is not carried out: it starts no cooldown.
-            if let Some(id) = step.as_ref().and_then(|step| Some(scaling(step)?.id)) {
-                let _taken_back = changed.step(record.at, Event::Settle(id, Outcome::Refuse));
+        for side in &mut sides {
+            let _looked_at_below = side.take(record);
+            if index == diverged {
+                side.watch_only(record.at);
             }
-            changed.watch_only(record.at, names.operation);
-            names.watching = true;
+        }
+        if index <= diverged {
             continue;
         }
         compared.decisions += u64::from(matches!(record.step, Step::Decide(_)));
-        let found = step.and_then(|step| difference(index, record, &step, false));
-        if let Some(difference) = found {
+        if ends_window(records, index)
+            && let Some(difference) = difference(index, record.at, &sides, false)
+        {
             compared.note(difference);
         }
     }
 }
 
-/// The difference between what was recorded and what is made of it now, if there is one.
-fn difference(index: usize, record: &Record, now: &Step, exact: bool) -> Option<Difference> {
-    let kind = match (&record.step, now) {
+/// Whether what follows the record belongs to another window. An answer of an advisor belongs to
+/// the window on which it was asked, so that a decision without it can be compared with one.
+fn ends_window(records: &[Record], index: usize) -> bool {
+    records.get(index + 1).is_none_or(|next| matches!(next.event, Event::Observe(_)))
+}
+
+/// The difference between what both made of a window, of which `record` is the last record.
+fn difference(
+    record: usize,
+    at: Timestamp,
+    [then, now]: &[Side<'_>; 2],
+    exact: bool,
+) -> Option<Difference> {
+    let (then, now) = (then.last.as_ref()?, now.last.as_ref()?);
+    let kind = match (then, now) {
         (Step::Decide(then), Step::Decide(now)) if then.replicas() != now.replicas() => {
             Kind::Replicas
         }
         (Step::Decide(then), Step::Decide(now)) if argue_alike(then, now) => return None,
         (Step::Decide(_), Step::Decide(_)) => Kind::Argument,
         // Only one of them decided: it matters where that one scaled.
-        (then, now) if scaling(then).is_some() || scaling(now).is_some() => Kind::Replicas,
+        (then, now) if scales(then) || scales(now) => Kind::Replicas,
         _ => return None,
     };
-    Some(Difference {
-        record: index,
-        at_s: record.at.as_secs_f64(),
-        kind,
-        exact,
-        recorded: Argument::of(&record.step),
-        changed: Argument::of(now),
-    })
+    let (recorded, changed) = (Argument::of(then), Argument::of(now));
+    Some(Difference { record, at_s: at.as_secs_f64(), kind, exact, recorded, changed })
 }
 
 fn argue_alike(then: &Decision, now: &Decision) -> bool {
     let (then, now) = (&then.derivation, &now.derivation);
-    // A cooldown that ends at another time is another one only once it binds no more.
+    // A cooldown that ends at another time matters once one of them binds no more.
     let bound = |constraint: &Constraint| match constraint {
         Constraint::CooldownIn { .. } => Constraint::CooldownIn { until: Timestamp::ORIGIN },
         Constraint::CooldownOut { .. } => Constraint::CooldownOut { until: Timestamp::ORIGIN },
@@ -239,53 +248,107 @@ fn argue_alike(then: &Decision, now: &Decision) -> bool {
     then.proposal.preferred == now.proposal.preferred && bound(&then.binding) == bound(&now.binding)
 }
 
-/// The decision of a step that scales or would.
-fn scaling(step: &Step) -> Option<&Decision> {
+/// Whether a step scales or would.
+fn scales(step: &Step) -> bool {
     match step {
-        Step::Decide(decision) if decision.replicas() != decision.derivation.current => {
-            Some(decision)
-        }
-        _ => None,
+        Step::Decide(decision) => decision.replicas() != decision.derivation.current,
+        _ => false,
     }
 }
 
-/// What a step has carried out.
-fn target(step: &Step) -> Option<u32> {
-    match step {
-        Step::Decide(decision) => decision.target(),
-        _ => None,
-    }
-}
-
-/// How the changed planner numbers what the recorded one numbered, so that answers and outcomes
-/// reach the question and the decision of the same record.
-#[derive(Debug, Default)]
-struct Names {
-    asked: BTreeMap<u64, ConsultationId>,
-    scaled: BTreeMap<u64, DecisionId>,
-    operation: planner_core::Operation,
+/// A candidate that takes recorded events. It may number questions and decisions otherwise than
+/// the recorded planner did: answers and outcomes reach those of the same record and window.
+#[derive(Debug)]
+struct Side<'a> {
+    candidate: &'a mut Candidate,
+    /// Its own numbers by the recorded ones; `None` where it did not do the same.
+    asked: BTreeMap<u64, Option<ConsultationId>>,
+    decided: BTreeMap<u64, Option<DecisionId>>,
+    /// What it did on the window at hand: its decision, or what it did without one.
+    last: Option<Step>,
+    /// The recorded decision on the window at hand.
+    recorded: Option<u64>,
+    operation: Operation,
     watching: bool,
 }
 
-impl Names {
-    /// Lets `changed` take the record's event; `None` when it means nothing to it.
-    fn step(&mut self, changed: &mut Candidate, record: &Record) -> Option<Step> {
-        let event = self.translate(record.event.clone())?;
-        let step = changed.step(record.at, event);
-        if let (Step::Consult(then), Step::Consult(now)) = (&record.step, &step) {
-            self.asked.insert(then.id.get(), now.id);
+impl<'a> Side<'a> {
+    fn new(candidate: &'a mut Candidate) -> Self {
+        Self {
+            candidate,
+            asked: BTreeMap::new(),
+            decided: BTreeMap::new(),
+            last: None,
+            recorded: None,
+            operation: Operation::default(),
+            watching: false,
         }
-        if let (Some(then), Some(now)) = (scaling(&record.step), scaling(&step)) {
-            self.scaled.insert(then.id.get(), now.id);
+    }
+
+    /// Takes the record's event; `None` when it means nothing here.
+    fn take(&mut self, record: &Record) -> Option<Step> {
+        if matches!(record.event, Event::Observe(_)) {
+            (self.last, self.recorded) = (None, None);
         }
-        Some(step)
+        let step =
+            self.translate(record.event.clone()).map(|it| self.candidate.step(record.at, it));
+        match (&record.step, &step) {
+            (Step::Consult(then), Some(Step::Consult(now))) => {
+                self.asked.insert(then.id.get(), Some(now.id));
+            }
+            (Step::Consult(then), _) => {
+                self.asked.insert(then.id.get(), None);
+            }
+            (Step::Decide(then), _) => self.recorded = Some(then.id.get()),
+            _ => {}
+        }
+        let decided = matches!(self.last, Some(Step::Decide(_)));
+        if matches!(step, Some(Step::Decide(_))) || !decided && step.is_some() {
+            self.last.clone_from(&step);
+        }
+        if let Some(recorded) = self.recorded {
+            self.decided.insert(recorded, self.decision().map(|decision| decision.id));
+        }
+        step
+    }
+
+    /// Its decision on the window at hand.
+    const fn decision(&self) -> Option<&Decision> {
+        match &self.last {
+            Some(Step::Decide(decision)) => Some(decision),
+            _ => None,
+        }
+    }
+
+    /// What it has carried out on the window at hand.
+    fn target(&self) -> Option<u32> {
+        self.decision().and_then(Decision::target)
+    }
+
+    /// From now on its targets are only shown. What it decided on the window at hand is taken back:
+    /// it starts no cooldown.
+    fn watch_only(&mut self, at: Timestamp) {
+        if let Some(id) = self.decision().map(|decision| decision.id) {
+            let _taken_back = self.candidate.step(at, Event::Settle(id, Outcome::Refuse));
+        }
+        if self.operation.mode == Mode::Act {
+            self.candidate.watch_only(at, self.operation);
+        }
+        self.watching = true;
     }
 
     fn translate(&mut self, event: Event) -> Option<Event> {
+        // What the record does not name is older than it: known by the number it had.
+        let asked = |known: &BTreeMap<u64, Option<ConsultationId>>, id: ConsultationId| {
+            known.get(&id.get()).copied().unwrap_or(Some(id))
+        };
         Some(match event {
-            Event::Advise(id, answer) => Event::Advise(*self.asked.get(&id.get())?, answer),
-            Event::Attest(id, receipt) => Event::Attest(*self.asked.get(&id.get())?, receipt),
-            Event::Settle(id, outcome) => Event::Settle(*self.scaled.get(&id.get())?, outcome),
+            Event::Advise(id, answer) => Event::Advise(asked(&self.asked, id)?, answer),
+            Event::Attest(id, receipt) => Event::Attest(asked(&self.asked, id)?, receipt),
+            Event::Settle(id, outcome) => {
+                let decided = self.decided.get(&id.get()).copied().unwrap_or(Some(id));
+                Event::Settle(decided?, outcome)
+            }
             Event::Operate(mut operation) => {
                 self.operation = operation;
                 if self.watching && operation.mode == Mode::Act {

@@ -13,6 +13,9 @@ use super::model::NoPlant;
 
 /// Differences that the text shows.
 const SHOWN_MAX: usize = 5;
+/// What both runs on the model are compared by.
+const ROWS: [&str; 5] =
+    ["replica-s", "windows above, %", "requests above, %", "breach windows", "actions"];
 
 /// What would have been otherwise. `Display` tells it in short.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,14 +33,15 @@ pub struct Report {
     pub decisions: u64,
     /// How many differ up to and with the divergence: exact.
     pub exact: Counts,
-    /// How many differ behind it, on windows that the recorded decisions shaped: an opinion.
+    /// How many differ behind it, on windows that the recorded decisions shaped, where both planners
+    /// only watch: an opinion.
     pub hindsight: Counts,
     /// Questions to an advisor up to the divergence that nobody answered because they were not
     /// asked then.
     pub unanswered: u64,
     /// The first decision whose carried-out target differs. Up to it everything is exact.
     pub divergence: Option<Difference>,
-    /// The first hundred differences.
+    /// The first differences, up to fifty of each kind, exact ones and others apart.
     pub differences: Vec<Difference>,
     /// What follows from there.
     pub beyond: Beyond,
@@ -110,24 +114,29 @@ impl fmt::Display for Report {
 impl Report {
     fn fmt_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts { replicas, argument } = self.exact;
-        writeln!(
-            f,
-            "exact: {replicas} decisions for other replicas, {argument} for another reason"
-        )?;
+        writeln!(f, "exact: {replicas} for other replicas, {argument} for another reason")?;
+        self.fmt_differences(f, true)?;
         if self.divergence.is_some() {
             let Counts { replicas, argument } = self.hindsight;
             writeln!(
                 f,
-                "then, on windows that the recorded decisions shaped: {replicas} and {argument}"
+                "behind it, both only watching the recorded windows: {replicas} and {argument}"
             )?;
+            self.fmt_differences(f, false)?;
         }
         if self.unanswered > 0 {
             writeln!(f, "{} questions to an advisor that were not asked then", self.unanswered)?;
         }
-        let later = self.differences.iter().filter(|it| it.kind == Kind::Replicas);
-        let later = later.filter(|it| self.divergence.as_ref() != Some(*it));
-        for Difference { record, at_s, recorded, changed, .. } in later.take(SHOWN_MAX) {
-            writeln!(f, "  record {record}, {at_s:.3}s: {recorded}; changed {changed}")?;
+        Ok(())
+    }
+
+    /// The first that differ in replicas, the divergence left out.
+    fn fmt_differences(&self, f: &mut fmt::Formatter<'_>, exact: bool) -> fmt::Result {
+        let shown = self.differences.iter().filter(|it| {
+            it.kind == Kind::Replicas && it.exact == exact && self.divergence.as_ref() != Some(*it)
+        });
+        for Difference { record, at_s, recorded, changed, .. } in shown.take(SHOWN_MAX) {
+            writeln!(f, "  {record}, {at_s:.3}s: {recorded}; changed {changed}")?;
         }
         Ok(())
     }
@@ -137,29 +146,28 @@ impl fmt::Display for Continuation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "from there on a model, for {} windows ({:.0} s)", self.windows, self.seconds)?;
         writeln!(f, "{}", self.model)?;
-        for (part, errors) in
-            [("fitted", self.fidelity.before), ("not fitted", self.fidelity.behind)]
-        {
+        for (part, errors) in [("before", self.fidelity.before), ("behind", self.fidelity.behind)] {
             match errors {
-                None => writeln!(f, "  repeats    {part} windows: nothing to compare")?,
-                Some(errors) => writeln!(f, "  repeats    {part} windows: {errors}")?,
+                None => writeln!(f, "  {part} it  nothing to compare the model with")?,
+                Some(errors) => writeln!(f, "  {part} it  the model has the {errors}")?,
             }
         }
         writeln!(f, "             recorded     changed")?;
-        let rows: [(&str, fn(&Branch) -> f64, usize); 6] = [
-            ("replica-s", |branch| branch.replica_s, 0),
-            ("windows above, %", |branch| 100.0 * branch.windows_above_share, 2),
-            ("requests above, %", |branch| 100.0 * branch.requests_above_share, 2),
-            ("breach windows", |branch| branch.breach_windows as f64, 0),
-            ("actions", |branch| branch.actions() as f64, 0),
-            ("most replicas", |branch| f64::from(branch.replicas_most), 0),
-        ];
-        for (index, (name, value, digits)) in rows.into_iter().enumerate() {
-            let end = if index == 5 { "" } else { "\n" };
-            let (recorded, changed) = (value(&self.recorded), value(&self.changed));
-            write!(f, "  {name:<18} {recorded:>10.digits$}  {changed:>10.digits$}{end}")?;
+        let told = |branch: &Branch| {
+            [
+                format!("{:.0}", branch.replica_s),
+                format!("{:.2}", 100.0 * branch.windows_above_share),
+                format!("{:.2}", 100.0 * branch.requests_above_share),
+                branch.breach_windows.to_string(),
+                branch.actions().to_string(),
+            ]
+        };
+        let values = told(&self.recorded).into_iter().zip(told(&self.changed));
+        for (name, (recorded, changed)) in ROWS.iter().zip(values) {
+            writeln!(f, "  {name:<18} {recorded:>10}  {changed:>10}")?;
         }
-        Ok(())
+        let (recorded, changed) = (self.recorded.replicas_most, self.changed.replicas_most);
+        write!(f, "  most replicas      {recorded:>10}  {changed:>10}")
     }
 }
 
@@ -173,7 +181,7 @@ impl fmt::Display for Errors {
         }
         write!(
             f,
-            ", ready by {:.2} replicas, exact in {:.0} %, over {}",
+            ", ready replicas by {:.2}, exact in {:.0} % of {} windows",
             self.ready_error,
             100.0 * self.ready_exact_share,
             self.windows

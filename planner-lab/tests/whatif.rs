@@ -1,0 +1,713 @@
+//! What-if on journals that the closed loop made, and shadows beside it.
+
+use std::time::Duration;
+
+use planner_core::journal::{Header, Record};
+use planner_core::{
+    Advice, AdviceConfig, AdvisedAction, Config, ConfigBuilder, Event, GuardSet, Heuristic,
+    HeuristicState, Idle, Mode, NoSignal, Operation, Outcome, Planner, Poc, Policy, Proposal,
+    ReplicaBounds, ServiceId, Step, Timestamp, Traffic, View, Window,
+};
+use planner_lab::shadow::{Candidate, Entry, Regret, Shadow, ShadowSettings, Totals};
+use planner_lab::whatif::{
+    Beyond, Continuation, NoPlant, Report, Source, Verb, WhatIf, WhatIfError,
+};
+use planner_lab::{Plant, PlantSpec, run};
+use proptest::prelude::*;
+
+type Journal = (Header<HeuristicState>, Vec<Record>);
+
+fn settings(min: u32, max: u32) -> ConfigBuilder {
+    Config::builder(ReplicaBounds::new(min, max).expect("bounds"))
+}
+
+fn config() -> Config {
+    settings(1, 10).build().expect("valid")
+}
+
+/// The journal of a closed loop.
+fn recorded(
+    config: &Config,
+    spec: PlantSpec,
+    windows: u32,
+    load_per_s: impl Fn(f64) -> f64,
+) -> Journal {
+    let mut planner = Planner::new(config.clone(), Heuristic);
+    let service = ServiceId::new("shop").expect("a name");
+    let header = Header::of(service, &planner, false);
+    let mut plant = Plant::new(spec, 2);
+    let run = run(&mut planner, &mut plant, windows, load_per_s);
+    (header, run.records().collect())
+}
+
+/// Calm, then a step that needs more, then calm again.
+fn step(seconds: f64) -> f64 {
+    if (300.0..900.0).contains(&seconds) { 260.0 } else { 60.0 }
+}
+
+fn shop() -> Journal {
+    recorded(&config(), PlantSpec::default(), 500, step)
+}
+
+fn ask((header, records): &Journal, changes: &[&str]) -> Result<Report, WhatIfError> {
+    let mut question = WhatIf::new(Heuristic, header.clone(), records.iter().cloned())
+        .expect("a journal of this policy");
+    for change in changes {
+        question = question.change(change)?;
+    }
+    question.run()
+}
+
+fn simulated(report: &Report) -> &Continuation {
+    match &report.beyond {
+        Beyond::Simulated(continuation) => continuation,
+        other => panic!("not simulated: {other:?}"),
+    }
+}
+
+/// The same windows as a source without this knowledge would have told them, decided again.
+fn forgetful(records: &[Record], forget: impl Fn(&Window) -> Window) -> Journal {
+    let mut planner = Planner::new(config(), Heuristic);
+    let header = Header::of(ServiceId::new("shop").expect("a name"), &planner, false);
+    let records = records.iter().map(|record| {
+        let Event::Observe(window) = &record.event else { return record.clone() };
+        let event = Event::Observe(forget(window));
+        Record { at: record.at, event: event.clone(), step: planner.step(record.at, event) }
+    });
+    (header.clone(), records.collect())
+}
+
+fn rebuilt(window: &Window, traffic: Option<Traffic>, latency: bool) -> Window {
+    let mut told = Window::builder(window.seq(), window.start(), window.end())
+        .outcomes(window.samples(), window.timeouts(), window.failures())
+        .ready(window.ready().expect("known"))
+        .starting(window.starting().expect("known"));
+    if let Some(latencies) = window.latencies().filter(|_| latency) {
+        told = told.latencies(latencies);
+    }
+    if let Some(traffic) = traffic {
+        told = told.traffic(traffic);
+    }
+    told.build().expect("a window")
+}
+
+/// Answers every question with one replica more, and puts questions and answers on record.
+fn advised(config: &Config) -> Journal {
+    let mut planner = Planner::new(config.clone(), Heuristic);
+    let header = Header::of(ServiceId::new("shop").expect("a name"), &planner, false);
+    let mut plant = Plant::new(PlantSpec { noise_share: 0.3, ..PlantSpec::default() }, 2);
+    let mut records = Vec::new();
+    for _ in 0..300 {
+        let window = plant.window(60.0).expect("a rate");
+        let at = window.end();
+        let mut event = Event::Observe(window);
+        loop {
+            let step = planner.step(at, event.clone());
+            records.push(Record { at, event, step: step.clone() });
+            match step {
+                Step::Consult(asked) => {
+                    let more = Advice::new(AdvisedAction::ScaleUp, "a sale begins");
+                    event = Event::Advise(asked.id, Ok(more));
+                }
+                Step::Decide(decision) => {
+                    if let Some(target) = decision.target() {
+                        plant.scale_to(target);
+                    }
+                    break;
+                }
+                _ => break,
+            }
+        }
+    }
+    (header, records)
+}
+
+#[test]
+fn a_journal_without_records_has_no_answer() {
+    let (header, _) = shop();
+    let refusal = ask(&(header, Vec::new()), &[]).expect_err("refused");
+    assert_eq!(
+        refusal.to_string(),
+        "journal: no records; nothing happened that could have been otherwise"
+    );
+}
+
+#[test]
+fn a_journal_of_another_policy_is_refused() {
+    let mut planner = Planner::new(config(), Poc);
+    let header = Header::of(ServiceId::new("shop").expect("a name"), &planner, false);
+    let window = Plant::new(PlantSpec::default(), 2).window(60.0).expect("a rate");
+    let (at, event) = (window.end(), Event::Observe(window));
+    let step = planner.step(at, event.clone());
+    let mut renamed = header;
+    renamed.policy = String::from("other");
+    let refused = WhatIf::new(Poc, renamed, [Record { at, event, step }]).map(|_| ());
+    assert!(refused.expect_err("refused").to_string().starts_with("journal: not of policy poc"));
+}
+
+#[test]
+fn a_journal_that_does_not_repeat_itself_is_refused() {
+    let (header, mut records) = shop();
+    let other = records[3].step.clone();
+    records[7].step = other;
+    let refusal = ask(&(header, records), &["bounds.max=4"]).expect_err("refused");
+    assert_eq!(
+        refusal.to_string(),
+        "journal: record 7 at 24.000s is not repeated with its own settings, so a difference would not be due to a change; replay it with the program that wrote it"
+    );
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused_by_name() {
+    assert_eq!(
+        ask(&shop(), &["bounds.min=20"]).expect_err("refused").to_string(),
+        "max_replicas: 10 is below min_replicas 20; raise max_replicas or lower min_replicas"
+    );
+    assert_eq!(
+        ask(&shop(), &["bounds.mx=20"]).expect_err("refused").to_string(),
+        "bounds.mx: no such setting; the nearest is bounds.max"
+    );
+}
+
+#[test]
+fn without_arrivals_no_plant_takes_over_and_the_divergence_is_still_told() {
+    let (_, records) = shop();
+    let journal = forgetful(&records, |window| rebuilt(window, None, true));
+    let report = ask(&journal, &["bounds.max=4"]).expect("an answer");
+    assert!(report.divergence.is_some());
+    assert_eq!(report.beyond, Beyond::Impossible(NoPlant::ArrivalsUnknown));
+    let text = report.to_string();
+    assert!(text.ends_with(
+        "no plant can take over: no window tells how many requests arrived; measure traffic at the balancer, then record again"
+    ), "{text}");
+}
+
+#[test]
+fn without_answers_the_hint_of_the_capacity_stands_in_or_no_plant_takes_over() {
+    let (_, records) = shop();
+    let journal = forgetful(&records, |window| {
+        let arrivals_per_s = window.traffic().expect("known").arrivals_per_s();
+        rebuilt(window, Traffic::arriving(arrivals_per_s).ok(), true)
+    });
+    let report = ask(&journal, &["bounds.max=4"]).expect("an answer");
+    assert_eq!(report.beyond, Beyond::Impossible(NoPlant::CapacityUnknown));
+    let hinted = settings(1, 10).capacity_hint_per_s(45.0).build().expect("valid");
+    let mut planner = Planner::new(hinted, Heuristic);
+    let header = Header::of(ServiceId::new("shop").expect("a name"), &planner, false);
+    let records = journal.1.into_iter().map(|record| {
+        let step = planner.step(record.at, record.event.clone());
+        Record { step, ..record }
+    });
+    let journal = (header.clone(), records.collect());
+    let report = ask(&journal, &["bounds.max=3"]).expect("an answer");
+    let capacity = simulated(&report).model.capacity_per_s;
+    assert_eq!((capacity.value, capacity.source), (45.0, Source::Setting));
+}
+
+#[test]
+fn without_latencies_no_plant_takes_over() {
+    let (_, records) = shop();
+    let journal = forgetful(&records, |window| rebuilt(window, window.traffic(), false));
+    let report = ask(&journal, &["bounds.max=3"]).expect("an answer");
+    assert_eq!(report.beyond, Beyond::Impossible(NoPlant::LatencyUnknown));
+}
+
+#[test]
+fn a_divergence_at_the_end_leaves_nothing_to_simulate() {
+    let (header, mut records) = shop();
+    let report = ask(&(header.clone(), records.clone()), &["bounds.max=4"]).expect("an answer");
+    records.truncate(report.divergence.expect("diverges").record + 1);
+    let report = ask(&(header, records), &["bounds.max=4"]).expect("an answer");
+    assert_eq!(report.beyond, Beyond::Impossible(NoPlant::NothingFollows));
+}
+
+#[test]
+fn without_a_change_nothing_differs() {
+    let report = ask(&shop(), &[]).expect("an answer");
+    assert_eq!((report.divergence.as_ref(), report.differences.len()), (None, 0));
+    assert_eq!((report.beyond, report.decisions), (Beyond::Unneeded, 500));
+}
+
+#[test]
+fn the_first_divergence_is_told_with_both_arguments() {
+    let report = ask(&shop(), &["bounds.max=4"]).expect("an answer");
+    let first = report.divergence.as_ref().expect("diverges");
+    assert_eq!((first.recorded.verb, first.changed.verb), (Verb::Scale, Verb::Scale));
+    assert!(first.exact && first.recorded.replicas > Some(4));
+    assert_eq!(first.changed.replicas, Some(4));
+    assert!(first.changed.line.ends_with("[at most 4]"), "{}", first.changed.line);
+    assert_eq!((report.exact.replicas, report.changes[0].to.as_str()), (1, "4"));
+    assert!(report.hindsight.replicas > 0);
+    let text = report.to_string();
+    for part in ["  bounds.max 10 -> 4\n", &first.changed.line, "capacity   50.0/s", "replica-s"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn the_model_finds_what_the_plant_was_made_of_and_repeats_the_record() {
+    let report = ask(&shop(), &["bounds.max=4"]).expect("an answer");
+    let Continuation { model, fidelity, .. } = simulated(&report);
+    assert_eq!((model.capacity_per_s.value, model.capacity_is_tight), (50.0, true));
+    assert_eq!((model.startup_s.value, model.patience_s.value), (6.0, 2.5));
+    assert!((model.base_ms.value - 40.0).abs() < 1.0, "{}", model.base_ms.value);
+    for errors in [fidelity.before, fidelity.behind] {
+        let errors = errors.expect("compared");
+        assert_eq!(errors.ready_exact_share, 1.0);
+        assert!(errors.p95_error.is_some_and(|error| error < 0.06), "{errors:?}");
+    }
+}
+
+#[test]
+fn what_the_model_says_is_what_happens_when_it_is_tried() {
+    for change in ["bounds.max=4", "bounds.min=5", "cooldown_in=300s"] {
+        let report = ask(&shop(), &[change]).expect("an answer");
+        let from = report.divergence.as_ref().expect("diverges").at_s;
+        let spent = |records: &[Record]| -> f64 {
+            let windows = records.iter().filter_map(|record| match &record.event {
+                Event::Observe(window) if window.end().as_secs_f64() > from => Some(window),
+                _ => None,
+            });
+            let billed = windows.map(|it| it.ready().unwrap_or(0) + it.starting().unwrap_or(0));
+            billed.map(|replicas| 3.0 * f64::from(replicas)).sum()
+        };
+        let tried = match change {
+            "bounds.max=4" => settings(1, 4).build(),
+            "bounds.min=5" => settings(5, 10).build(),
+            _ => settings(1, 10).cooldown_in(Duration::from_secs(300)).build(),
+        };
+        let truth = recorded(&tried.expect("valid"), PlantSpec::default(), 500, step);
+        let Continuation { recorded, changed, .. } = simulated(&report);
+        for (branch, truth) in [(recorded, shop().1), (changed, truth.1)] {
+            let error = branch.replica_s / spent(&truth) - 1.0;
+            assert!(error.abs() < 0.08, "{change}: {} is {error:+.3} off", branch.replica_s);
+        }
+    }
+}
+
+#[test]
+fn too_few_replicas_cost_less_and_hurt_more() {
+    let report = ask(&shop(), &["bounds.max=4"]).expect("an answer");
+    let Continuation { recorded, changed, .. } = simulated(&report);
+    assert!(changed.replica_s < recorded.replica_s);
+    assert!(changed.windows_above_share > 0.4 && recorded.windows_above_share < 0.1);
+    assert!(changed.requests_above_share > recorded.requests_above_share);
+    assert_eq!(changed.replicas_most, 4);
+}
+
+#[test]
+fn an_objective_of_the_callers_is_what_both_are_measured_by() {
+    let (header, records) = shop();
+    let ask = |limit| {
+        let question = WhatIf::new(Heuristic, header.clone(), records.clone()).expect("a journal");
+        let question = question.objective_ms(limit).change("bounds.max=4").expect("a setting");
+        simulated(&question.run().expect("an answer")).clone()
+    };
+    let (strict, lax, none) = (ask(41.0), ask(1e6), ask(f64::NAN));
+    assert_eq!(strict.model.objective_ms.source, Source::Setting);
+    assert!(strict.changed.windows_above_share > none.changed.windows_above_share);
+    assert_eq!(lax.changed.windows_above_share, 0.0);
+}
+
+#[test]
+fn a_run_in_the_operators_shadow_never_diverges_because_nothing_was_carried_out() {
+    let (_, records) = shop();
+    let mut planner = Planner::new(config(), Heuristic);
+    let header = Header::of(ServiceId::new("shop").expect("a name"), &planner, false);
+    let watched = Event::Operate(Operation::of(Mode::Shadow));
+    let first = Record { at: Timestamp::ORIGIN, event: watched, step: Step::Idle(Idle::Note) };
+    let records = std::iter::once(first).chain(records).map(|record| {
+        let step = planner.step(record.at, record.event.clone());
+        Record { step, ..record }
+    });
+    let journal = (header.clone(), records.collect());
+    let report = ask(&journal, &["bounds.max=4"]).expect("an answer");
+    assert_eq!((report.divergence.as_ref(), &report.beyond), (None, &Beyond::Unneeded));
+    assert!(report.exact.replicas > 1);
+    assert!(report.differences.iter().all(|difference| difference.exact));
+}
+
+#[test]
+fn a_refused_scaling_is_repeated_as_refused() {
+    let mut planner = Planner::new(config(), Heuristic);
+    let header = Header::of(ServiceId::new("shop").expect("a name"), &planner, false);
+    let mut plant = Plant::new(PlantSpec::default(), 2);
+    let mut records = Vec::new();
+    for _ in 0..200 {
+        let window = plant.window(if plant.now().as_secs_f64() < 150.0 { 60.0 } else { 200.0 });
+        let window = window.expect("a rate");
+        let at = window.end();
+        let event = Event::Observe(window);
+        let step = planner.step(at, event.clone());
+        records.push(Record { at, event, step: step.clone() });
+        if let Step::Decide(decision) = step
+            && decision.target().is_some()
+        {
+            let event = Event::Settle(decision.id, Outcome::Refuse);
+            let step = planner.step(at, event.clone());
+            records.push(Record { at, event, step });
+        }
+    }
+    let journal = (header, records);
+    assert_eq!(ask(&journal, &[]).expect("an answer").beyond, Beyond::Unneeded);
+    let report = ask(&journal, &["bounds.max=3"]).expect("an answer");
+    // Nothing was ever carried out: the model repeats that too.
+    let behind = simulated(&report).fidelity.behind.expect("compared");
+    assert_eq!(behind.ready_exact_share, 1.0);
+}
+
+#[test]
+fn an_advisors_recorded_answers_reach_the_same_questions() {
+    let advice =
+        AdviceConfig { period: Duration::from_secs(20), reserve: 4, ..AdviceConfig::default() };
+    let config = settings(1, 10).advice(advice).build().expect("valid");
+    let journal = advised(&config);
+    let scaled = journal.1.iter().find_map(|record| match (&record.event, &record.step) {
+        (Event::Advise(..), Step::Decide(decision)) => decision.target(),
+        _ => None,
+    });
+    assert!(scaled.is_some(), "an answer moved a target");
+    let same = ask(&journal, &[]).expect("an answer");
+    assert_eq!((same.beyond, same.differences.len(), same.unanswered), (Beyond::Unneeded, 0, 0));
+    let alone = ask(&journal, &["advice=none"]).expect("an answer");
+    let first = alone.divergence.expect("diverges");
+    assert!(first.recorded.replicas > first.changed.replicas, "{first:?}");
+    assert_eq!(alone.changes.last().map(|it| it.to.as_str()), Some("none"));
+}
+
+#[test]
+fn a_question_that_was_not_asked_then_has_no_answer() {
+    let advice =
+        AdviceConfig { period: Duration::from_secs(3_600), reserve: 4, ..AdviceConfig::default() };
+    let rare = settings(1, 10).advice(advice).build().expect("valid");
+    let report = ask(&advised(&rare), &["advice.period=10s"]).expect("an answer");
+    assert!(report.unanswered > 0);
+}
+
+#[test]
+fn a_run_that_went_on_from_a_snapshot_can_be_asked() {
+    let mut planner = Planner::new(config(), Heuristic);
+    let mut plant = Plant::new(PlantSpec::default(), 2);
+    let _before = run(&mut planner, &mut plant, 100, step);
+    let header = Header::of(ServiceId::new("shop").expect("a name"), &planner, true);
+    let after = run(&mut planner, &mut plant, 300, step);
+    let journal = (header, after.records().collect());
+    assert_eq!(ask(&journal, &[]).expect("an answer").beyond, Beyond::Unneeded);
+    assert!(ask(&journal, &["bounds.max=4"]).expect("an answer").divergence.is_some());
+}
+
+#[test]
+fn another_policy_can_be_tried() {
+    let (header, records) = shop();
+    let question = WhatIf::new(Heuristic, header, records).expect("a journal");
+    let report = question.instead(|config| Candidate::new(config.clone(), Poc)).run();
+    let report = report.expect("an answer");
+    assert_eq!((report.policy.as_str(), report.tried.as_str()), ("heuristic", "poc"));
+    assert!(report.divergence.is_some());
+    assert!(report.to_string().starts_with("shop: 500 decisions of heuristic, tried poc\n"));
+}
+
+#[test]
+fn the_same_question_has_the_same_answer_to_the_byte() {
+    let (journal, change) = (shop(), ["target_utilisation=0.5", "bounds.max=6"]);
+    let of = || serde_json::to_string(&ask(&journal, &change).expect("an answer"));
+    assert_eq!(of().expect("plain"), of().expect("plain"));
+}
+
+/// Always the same count, asked every 15 s on a signal of its own: the windows it was told of.
+#[derive(Clone, Copy, Debug)]
+struct Fixed {
+    replicas: u32,
+    period: Option<Duration>,
+}
+
+impl Policy for Fixed {
+    type Signal = u64;
+    type State = Vec<u64>;
+
+    fn name(&self) -> &'static str {
+        "fixed"
+    }
+    fn version(&self) -> u32 {
+        1
+    }
+    fn initial_state(&self) -> Vec<u64> {
+        Vec::new()
+    }
+    fn period(&self) -> Option<Duration> {
+        self.period
+    }
+    fn absorb(&self, _now: Timestamp, signal: u64, state: &mut Vec<u64>) {
+        state.push(signal);
+    }
+    fn propose(&self, _view: &View<'_>, state: &Vec<u64>) -> Proposal {
+        assert!(state.is_sorted_by(|a, b| a < b) && !state.is_empty(), "told of every window");
+        Proposal::exactly(self.replicas)
+    }
+}
+
+fn fixed(replicas: u32, period: Option<Duration>) -> Candidate {
+    let config = settings(1, 10).guard_set(GuardSet::Peer).build().expect("valid");
+    let policy = Fixed { replicas, period };
+    Candidate::with_signals(config, policy, |window| vec![window.seq()])
+        .named(format!("fixed {replicas}"))
+}
+
+/// 60/s without noise on replicas of 50/s each.
+fn calm(windows: u32) -> Vec<Record> {
+    let spec = PlantSpec { noise_share: 0.0, ..PlantSpec::default() };
+    recorded(&settings(2, 10).build().expect("valid"), spec, windows, |_| 60.0).1
+}
+
+fn follow(shadow: &mut Shadow, records: &[Record]) {
+    for record in records {
+        shadow.follow(record.at, &record.event, &record.step);
+    }
+}
+
+#[test]
+fn a_policy_with_a_period_can_be_tried_on_a_journal() {
+    let (header, records) = shop();
+    let question = WhatIf::new(Heuristic, header, records).expect("a journal");
+    let every = Some(Duration::from_secs(15));
+    let report = question.instead(move |_| fixed(3, every)).run().expect("an answer");
+    let first = report.divergence.as_ref().expect("diverges");
+    assert_eq!((first.changed.verb, first.changed.replicas), (Verb::Scale, Some(3)));
+    let changed = simulated(&report).changed;
+    assert_eq!((changed.actions(), changed.replicas_last), (1, 3));
+}
+
+#[test]
+fn without_arrivals_or_capacity_nothing_is_judged() {
+    let (_, records) = shop();
+    let (_, blind) = forgetful(&records, |window| rebuilt(window, None, true));
+    let mut shadow = Shadow::new(ShadowSettings::default());
+    shadow.add(fixed(5, None));
+    follow(&mut shadow, &blind);
+    let totals = shadow.ledger().candidates();
+    assert_eq!((totals[0].judged, totals[0].unjudged), (0, 497));
+    assert!(shadow.ledger().entries().all(|entry| entry.regret.is_none()));
+}
+
+#[test]
+fn settings_out_of_range_are_moved_into_it() {
+    let mut shadow = Shadow::new(ShadowSettings {
+        capacity_per_s: Some(f64::NAN),
+        target_utilisation: f64::NAN,
+        look_ahead: 0,
+        keep: 0,
+        replicas_min: 0,
+    });
+    follow(&mut shadow, &calm(100));
+    assert_eq!((shadow.ledger().entries().len(), shadow.ledger().real().judged), (1, 99));
+}
+
+#[test]
+fn a_repeated_window_is_booked_once() {
+    let records = calm(50);
+    let mut shadow = Shadow::new(ShadowSettings::default());
+    shadow.add(fixed(5, None));
+    for record in &records {
+        shadow.follow(record.at, &record.event, &record.step);
+        shadow.follow(record.at, &record.event, &Step::Idle(Idle::Stale));
+    }
+    assert_eq!(shadow.ledger().candidates()[0].judged, 47);
+}
+
+#[test]
+fn each_count_is_charged_for_what_the_next_windows_asked() {
+    let capacity_per_s = Some(50.0);
+    let mut shadow = Shadow::new(ShadowSettings { capacity_per_s, ..ShadowSettings::default() });
+    for replicas in [1, 2, 5] {
+        shadow.add(fixed(replicas, None));
+    }
+    follow(&mut shadow, &calm(103));
+    let of = |index: usize| &shadow.ledger().candidates()[index];
+    // 60/s need two replicas at 80 % of 50/s; one answers 10/s too few in windows of 3 s.
+    assert_eq!((of(0).excess_replica_s, of(0).short_requests.round()), (0.0, 3_000.0));
+    assert_eq!((of(1).excess_replica_s, of(1).short_requests), (0.0, 0.0));
+    assert_eq!((of(2).excess_replica_s, of(2).short_requests), (900.0, 0.0));
+    assert_eq!((of(0).fewer, of(2).more, of(2).fewer), (100, 100, 0));
+    assert_eq!(shadow.ledger().entries().next().and_then(|entry| entry.difference(2)), Some(3));
+}
+
+#[test]
+fn what_is_needed_soon_is_not_too_much_now() {
+    let spec = PlantSpec { noise_share: 0.0, ..PlantSpec::default() };
+    let (_, records) = recorded(&config(), spec, 60, |t| if t < 90.0 { 60.0 } else { 180.0 });
+    let excess = |look_ahead| {
+        let capacity_per_s = Some(50.0);
+        let mut shadow =
+            Shadow::new(ShadowSettings { capacity_per_s, look_ahead, ..ShadowSettings::default() });
+        shadow.add(fixed(5, None));
+        follow(&mut shadow, &records);
+        let entries = shadow.ledger().entries();
+        entries.filter(|entry| entry.regrets[0].is_some_and(|it| it.excess_replica_s > 0.0)).count()
+    };
+    assert_eq!((excess(1), excess(4)), (29, 26));
+}
+
+#[test]
+fn a_learned_capacity_is_what_a_replica_answered_at_most() {
+    let (_, records) = shop();
+    let mut shadow = Shadow::new(ShadowSettings::default());
+    follow(&mut shadow, &records);
+    let last = shadow.ledger().entries().last().and_then(|entry| entry.verdict);
+    assert_eq!(last.map(|verdict| verdict.capacity_per_s), Some(50.0));
+}
+
+#[test]
+fn a_wish_between_two_ticks_tells_its_age() {
+    let mut shadow = Shadow::new(ShadowSettings::default());
+    shadow.add(fixed(5, Some(Duration::from_secs(15))));
+    follow(&mut shadow, &calm(53));
+    let ages: Vec<f64> = shadow.ledger().entries().map(|entry| entry.wishes[0].age_s).collect();
+    assert_eq!(ages[..7], [0.0, 3.0, 6.0, 9.0, 12.0, 0.0, 3.0]);
+}
+
+#[test]
+fn a_pause_of_the_real_planner_does_not_silence_the_shadows_and_a_hold_does() {
+    let records = calm(40);
+    let wants = |operation| {
+        let mut shadow = Shadow::new(ShadowSettings::default());
+        shadow.add(fixed(5, None));
+        let note = Step::Idle(Idle::Note);
+        shadow.follow(Timestamp::ORIGIN, &Event::<NoSignal>::Operate(operation), &note);
+        follow(&mut shadow, &records);
+        shadow.ledger().entries().last().and_then(|entry| entry.wishes[0].replicas)
+    };
+    assert_eq!(wants(Operation::of(Mode::Pause)), Some(5));
+    assert_eq!(wants(Operation::of(Mode::Act).holding_out()), Some(2));
+}
+
+#[test]
+fn who_joins_later_is_charged_from_then_on() {
+    let records = calm(60);
+    let mut shadow = Shadow::new(ShadowSettings::default());
+    follow(&mut shadow, &records[..30]);
+    shadow.add(fixed(5, None));
+    follow(&mut shadow, &records[30..]);
+    let ledger = shadow.ledger();
+    assert_eq!((ledger.real().judged, ledger.candidates()[0].judged), (57, 27));
+}
+
+#[test]
+fn memory_is_bounded_and_totals_go_on() {
+    let records = calm(400);
+    let mut shadow = Shadow::new(ShadowSettings { keep: 5, ..ShadowSettings::default() });
+    shadow.add(fixed(5, None));
+    follow(&mut shadow, &records);
+    let ledger = shadow.ledger();
+    assert_eq!((ledger.entries().len(), ledger.dropped(), ledger.real().judged), (5, 392, 397));
+    assert!(ledger.entries().is_sorted_by(|a, b| a.at_s < b.at_s));
+    // Decisions without windows do not pile up either.
+    let last = &records[399];
+    for _ in 0..10_000 {
+        shadow.follow(last.at, &Event::<NoSignal>::Wake, &last.step);
+    }
+    assert!(shadow.open() < 32 && shadow.ledger().entries().len() == 5);
+}
+
+#[test]
+fn a_ledger_is_read_as_json() {
+    let mut shadow = Shadow::new(ShadowSettings { keep: 1, ..ShadowSettings::default() });
+    shadow.add(fixed(5, None));
+    follow(&mut shadow, &calm(20));
+    let json = serde_json::to_value(shadow.ledger()).expect("plain");
+    assert_eq!(json["candidates"][0]["name"], "fixed 5");
+    assert_eq!(json["entries"][0]["wishes"][0]["replicas"], 5);
+    assert_eq!(json["entries"][0]["done"]["replicas"], 2);
+    assert!(json["real"]["excess_replica_s"].is_f64() && json["dropped"].is_u64());
+}
+
+fn loads() -> impl Strategy<Value = Vec<f64>> {
+    prop::collection::vec(prop_oneof![3 => 0.0_f64..120.0, 1 => 0.0_f64..900.0], 4..12)
+}
+
+fn specs() -> impl Strategy<Value = PlantSpec> {
+    (0.0_f64..0.4, any::<u64>(), 1_u64..40, any::<bool>()).prop_map(
+        |(noise_share, seed, startup, traffic_known)| PlantSpec {
+            noise_share,
+            seed,
+            startup: Duration::from_secs(startup),
+            traffic_known,
+            ..PlantSpec::default()
+        },
+    )
+}
+
+/// A load that holds each of these for 75 s.
+fn stairs(loads: &[f64]) -> impl Fn(f64) -> f64 {
+    |seconds| {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few")]
+        let stair = (seconds / 75.0) as usize;
+        loads[stair % loads.len()]
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..Default::default() })]
+
+    #[test]
+    fn without_a_change_there_is_never_a_difference(
+        loads in loads(), spec in specs(), max in 1_u32..12,
+    ) {
+        let config = settings(1, max).warmup_windows(5).build().expect("valid");
+        let journal = recorded(&config, spec, 300, stairs(&loads));
+        let report = ask(&journal, &[&format!("bounds.max={max}")]).expect("an answer");
+        prop_assert_eq!(report.differences, vec![]);
+        prop_assert_eq!(report.beyond, Beyond::Unneeded);
+    }
+
+    #[test]
+    fn whatever_is_changed_both_runs_stay_within_their_bounds_and_shares(
+        loads in loads(), spec in specs(), max in 1_u32..30, min in 0_u32..3,
+        utilisation in 0.05_f64..1.0, cooldown in 0_u32..400,
+    ) {
+        let journal = recorded(&config(), spec, 250, stairs(&loads));
+        let changes = [
+            format!("bounds.max={}", max.max(min)),
+            format!("bounds.min={min}"),
+            format!("target_utilisation={utilisation}"),
+            format!("cooldown_in={cooldown}s"),
+        ];
+        let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
+        let report = ask(&journal, &changes).expect("an answer");
+        prop_assert!(report.exact.replicas <= 1);
+        prop_assert_eq!(report.exact.replicas == 1, report.divergence.is_some());
+        if let Beyond::Simulated(continuation) = &report.beyond {
+            for branch in [continuation.recorded, continuation.changed] {
+                prop_assert!((0.0..=1.0).contains(&branch.windows_above_share));
+                prop_assert!((0.0..=1.0 + 1e-9).contains(&branch.requests_above_share));
+                prop_assert!(branch.replica_s.is_finite() && branch.replica_s >= 0.0);
+            }
+            prop_assert!(continuation.changed.replicas_last <= max.max(min).max(10));
+        }
+    }
+
+    #[test]
+    fn the_totals_are_the_sums_of_the_entries(
+        loads in loads(), spec in specs(), look_ahead in 1_u32..6,
+    ) {
+        let (_, records) = recorded(&config(), spec, 250, stairs(&loads));
+        let mut shadow = Shadow::new(ShadowSettings { look_ahead, ..ShadowSettings::default() });
+        shadow.add(Candidate::new(config(), Poc));
+        shadow.add(fixed(4, None));
+        follow(&mut shadow, &records);
+        let ledger = shadow.ledger();
+        prop_assert_eq!(ledger.entries().len() + shadow.open(), records.len());
+        let sums = |of: &dyn Fn(&Entry) -> Option<Regret>| {
+            let regrets = ledger.entries().filter_map(of);
+            regrets.fold((0, 0.0, 0.0), |(judged, excess, short), it| {
+                (judged + 1, excess + it.excess_replica_s, short + it.short_requests)
+            })
+        };
+        let of = |totals: &Totals| {
+            (totals.judged, totals.excess_replica_s, totals.short_requests)
+        };
+        prop_assert_eq!(of(ledger.real()), sums(&|entry| entry.regret));
+        for (index, totals) in ledger.candidates().iter().enumerate() {
+            prop_assert_eq!(of(totals), sums(&|entry| entry.regrets[index]));
+        }
+    }
+}
