@@ -37,11 +37,13 @@ pub mod score;
 pub mod service;
 pub mod span;
 mod table;
+pub mod whatif;
 
 use interrupt::Writing;
 use load::LoadError;
 use out::OutError;
 use service::ServiceError;
+use whatif::WhatifError;
 
 /// Exit code when a doctor found something.
 const EXIT_FINDINGS: u8 = 1;
@@ -57,6 +59,8 @@ pub enum Command {
     Run(run::Args),
     /// What violations and replicas cost each policy, its knob swept, on many loads
     Score(score::Args),
+    /// A recorded journal with other settings, or another policy
+    Whatif(whatif::Args),
 }
 
 /// How many threads work.
@@ -145,6 +149,9 @@ pub enum LabError {
         /// What was given.
         share: f64,
     },
+    /// A journal that gives no answer.
+    #[error(transparent)]
+    Whatif(#[from] WhatifError),
 }
 
 /// Does what was asked; the code to exit with.
@@ -173,6 +180,10 @@ fn carry_out(command: &Command) -> Result<ExitCode, LabError> {
             (args.run()?, args.out())
         }
         Command::Score(args) => {
+            args.out().check()?;
+            (args.run()?, args.out())
+        }
+        Command::Whatif(args) => {
             args.out().check()?;
             (args.run()?, args.out())
         }
