@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn actions_are_orders_that_change_something_and_directions_are_theirs() {
-        let score = run(&[0; 3_600], 3, &[(5, 3), (10, 6), (20, 8), (30, 4), (40, 0), (50, 9)]);
+        let score = run(&vec![0; 3_600], 3, &[(5, 3), (10, 6), (20, 8), (30, 4), (40, 0), (50, 9)]);
         // 3 to 6 to 8 to 4 to 1 (the least there may be) to 9.
         assert_eq!((score.actions, score.starts), (5, 3 + 2 + 8));
         assert_eq!((score.actions_per_hour, score.direction_changes_per_hour), (5.0, 2.0));
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn replicas_are_paid_for_from_the_second_after_their_order() {
-        let score = run(&[0; 3_600], 1, &[(1_800, 3)]);
+        let score = run(&vec![0; 3_600], 1, &[(1_800, 3)]);
         assert_eq!(score.replica_hours, 0.5 + 1.5);
     }
 
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_score_is_written_under_its_names() {
-        let text = serde_json::to_string(&run(&[40; 3_600], 1, &[])).expect("a score");
+        let text = serde_json::to_string(&run(&vec![40; 3_600], 1, &[])).expect("a score");
         assert_eq!(
             text,
             "{\"violation_share\":0.0,\"replica_hours\":1.0,\"starts\":0,\"actions\":0,\

@@ -149,7 +149,8 @@ mod tests {
             ),
             (
                 "",
-                "policy \"\" is none of planner, hpa, kpa, nomad, keda, poc, fixed; name one of them",
+                "policy \"\" is none of planner, hpa, kpa, nomad, keda, poc, fixed; name one of \
+                 them",
             ),
             ("hpa:0.6", "policy hpa: \"0.6\" is no setting; write hpa:KEY=VALUE,KEY=VALUE"),
             ("kpa:target=0.6,", "policy kpa: \"\" is no setting; write kpa:KEY=VALUE,KEY=VALUE"),
@@ -160,7 +161,8 @@ mod tests {
             ),
             (
                 "nomad:target=NaN",
-                "policy nomad: target is \"NaN\"; give a share of what a replica answers, 0.01 to 10",
+                "policy nomad: target is \"NaN\"; give a share of what a replica answers, 0.01 to \
+                 10",
             ),
             (
                 "planner:window_s=2.5",

@@ -91,7 +91,7 @@ fn the_queue_of_single_requests_stands_in_the_same_loop() {
 /// Two loads, four policies, two seeds, and the optimum.
 fn plan() -> Plan {
     let loads = [
-        trace("steps", "step:before=200,after=900,at=15m", 1_800),
+        trace("steps", "step:from=200,to=900,at=15m", 1_800),
         trace("wave", "sine:low=250,high=750,period=20m", 1_800),
     ];
     let policies = ["planner", "hpa", "fixed:replicas=30", "poc"].map(policy);

@@ -64,6 +64,11 @@ pub(super) fn setup(plan: &Plan, trace: &Trace) -> Setup {
 }
 
 pub(super) fn jobs(plan: &Plan) -> Result<Vec<Job>, CompareError> {
+    // The service first: what is wrong with it, policies would say in their own words.
+    for trace in &plan.traces {
+        let Setup { fluid, initial } = setup(plan, trace);
+        fluid.check(initial)?;
+    }
     let sweeps: Vec<Arc<[PolicySpec]>> = plan.policies.iter().map(|it| sweep(it).into()).collect();
     for spec in sweeps.iter().flat_map(|sweep| sweep.iter()) {
         spec.build(&plan.fluid)?;
@@ -71,7 +76,6 @@ pub(super) fn jobs(plan: &Plan) -> Result<Vec<Job>, CompareError> {
     let mut jobs = Vec::new();
     for (trace, source) in plan.traces.iter().enumerate() {
         let setup = setup(plan, source);
-        setup.fluid.check(setup.initial)?;
         let shared = Arc::new(source.clone());
         for (seed, value) in plan.seeds.iter().enumerate() {
             let optimum = plan.optimum_every_s.map(|every_s| (None, Work::Optimum(every_s)));

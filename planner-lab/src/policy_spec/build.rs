@@ -220,8 +220,7 @@ mod tests {
     #[test]
     fn scaling_rules_that_are_written_out_add_four_where_those_left_out_double() {
         let orders = |rules| {
-            let mut service = FluidSpec::default();
-            service.startup_s = 0;
+            let service = FluidSpec { startup_s: 0, ..FluidSpec::default() };
             let spec: PolicySpec = format!("hpa:rules={rules}").parse().expect("a policy");
             let mut autoscaler = spec.build(&service).expect("it accepts");
             let mut plant = Fluid::new(service, 3).expect("a plant");
