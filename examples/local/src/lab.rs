@@ -42,6 +42,7 @@ pub mod whatif;
 use interrupt::Writing;
 use load::LoadError;
 use out::OutError;
+use progress::Progress;
 use service::ServiceError;
 use whatif::WhatifError;
 
@@ -69,9 +70,18 @@ pub struct JobsArgs {
     /// Threads; the results do not depend on it [default: as many as this machine has cores]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
+
+    /// Tell no progress
+    #[arg(long)]
+    quiet: bool,
 }
 
 impl JobsArgs {
+    /// Of parts with their names and work, on standard error.
+    fn progress(self, parts: Vec<(String, f64)>) -> Progress {
+        if self.quiet { Progress::silent() } else { Progress::on_stderr(parts) }
+    }
+
     fn threads(self) -> NonZeroUsize {
         self.jobs.unwrap_or_else(pool::threads_of_this_machine)
     }

@@ -11,7 +11,6 @@ use super::load::{Load, LoadArgs};
 use super::out::{OutArgs, Results};
 use super::page::{Key, Page, SERIES};
 use super::pool::in_order;
-use super::progress::Progress;
 use super::service::ServiceArgs;
 use super::table::Table;
 use super::{JobsArgs, LabError};
@@ -67,7 +66,7 @@ impl Args {
         }
         let loads = self.load.read(self.service.rate)?;
         let parts = |load: &Load| (load.label.clone(), load.trace.duration_s() as f64);
-        let mut progress = Progress::on_stderr(loads.loads.iter().map(parts).collect());
+        let mut progress = self.jobs.progress(loads.loads.iter().map(parts).collect());
         let found = in_order(
             &loads.loads,
             self.jobs.threads(),

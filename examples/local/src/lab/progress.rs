@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 const REDRAW: Duration = Duration::from_millis(100);
 
 /// Work done and to do, in any unit that is proportional to time.
-pub(super) struct Progress<W> {
-    to: W,
+pub(super) struct Progress {
+    to: Box<dyn Write>,
     is_terminal: bool,
     begun: Instant,
     drawn: Option<Instant>,
@@ -21,17 +21,20 @@ pub(super) struct Progress<W> {
     parts: Vec<(String, f64)>,
 }
 
-impl Progress<std::io::Stderr> {
+impl Progress {
     /// Of parts with their names and work, told on standard error.
     pub(super) fn on_stderr(parts: Vec<(String, f64)>) -> Self {
         let to = std::io::stderr();
         let is_terminal = to.is_terminal();
-        Self::new(to, is_terminal, parts)
+        Self::new(Box::new(to), is_terminal, parts)
     }
-}
 
-impl<W: Write> Progress<W> {
-    fn new(to: W, is_terminal: bool, parts: Vec<(String, f64)>) -> Self {
+    /// Told to nobody.
+    pub(super) fn silent() -> Self {
+        Self::new(Box::new(std::io::sink()), false, Vec::new())
+    }
+
+    fn new(to: Box<dyn Write>, is_terminal: bool, parts: Vec<(String, f64)>) -> Self {
         let all = parts.iter().map(|(_, work)| work).sum();
         Self { to, is_terminal, begun: Instant::now(), drawn: None, done: 0.0, all, parts }
     }
@@ -95,7 +98,30 @@ fn time_left(left_s: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
     use super::*;
+
+    /// What was told.
+    #[derive(Clone, Default)]
+    struct Told(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Told {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Told {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.borrow().clone()).expect("text")
+        }
+    }
 
     fn parts() -> Vec<(String, f64)> {
         vec![("one".to_owned(), 2.0), ("two".to_owned(), 2.0)]
@@ -103,13 +129,13 @@ mod tests {
 
     #[test]
     fn without_a_terminal_each_finished_part_is_one_line() {
-        let mut bytes = Vec::new();
-        let mut progress = Progress::new(&mut bytes, false, parts());
+        let told = Told::default();
+        let mut progress = Progress::new(Box::new(told.clone()), false, parts());
         for (part, work) in [(1, 1.5), (0, 0.9), (0, 1.1), (7, 0.0), (1, 0.5)] {
             progress.advance(part, work);
         }
         progress.finish();
-        let text = String::from_utf8(bytes).expect("text");
+        let text = told.text();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 2, "{text}");
         assert!(lines[0].starts_with(" 88 %  1 of 2  ") && lines[0].ends_with("one"), "{text}");
@@ -118,12 +144,12 @@ mod tests {
 
     #[test]
     fn a_terminal_is_redrawn_in_place_and_left_clean() {
-        let mut bytes = Vec::new();
-        let mut progress = Progress::new(&mut bytes, true, parts());
+        let told = Told::default();
+        let mut progress = Progress::new(Box::new(told.clone()), true, parts());
         progress.advance(0, 1.0);
         progress.advance(0, 1.0);
         progress.finish();
-        let text = String::from_utf8(bytes).expect("text");
+        let text = told.text();
         assert!(text.starts_with("\r 25 %  0 of 2  ") && text.ends_with("\r\u{1b}[K"), "{text:?}");
         assert!(!text.contains('\n'), "{text:?}");
     }

@@ -128,11 +128,11 @@ impl Args {
         })
     }
 
-    fn progress(&self, loads: &[Load]) -> Progress<std::io::Stderr> {
+    fn progress(&self, loads: &[Load]) -> Progress {
         let optimum = if self.no_optimum { 0.0 } else { OPTIMUM_WORK };
         let work = self.policies.len() as f64 + optimum;
         let part = |load: &Load| (load.label.clone(), work * load.trace.duration_s() as f64);
-        Progress::on_stderr(loads.iter().map(part).collect())
+        self.jobs.progress(loads.iter().map(part).collect())
     }
 
     /// The best at the share of violations that each policy had.
@@ -140,7 +140,7 @@ impl Args {
         &self,
         loads: &'a [Load],
         ran: &mut [Ran<'a>],
-        progress: &mut Progress<std::io::Stderr>,
+        progress: &mut Progress,
     ) -> Result<(), LabError> {
         let policies = self.policies.len();
         let shares: Vec<(usize, Vec<f64>)> = ran

@@ -13,7 +13,6 @@ use super::load::{LoadArgs, Loads};
 use super::out::{OutArgs, Results};
 use super::plant::PlantKind;
 use super::pool::in_order;
-use super::progress::Progress;
 use super::run::{check_policies, policies_help};
 use super::service::{DECIDE_EVERY_S, ServiceArgs};
 use super::{JobsArgs, LabError};
@@ -126,7 +125,7 @@ impl Args {
                 *work += job.effort_s() as f64;
             }
         }
-        let mut progress = Progress::on_stderr(parts);
+        let mut progress = self.jobs.progress(parts);
         let results = in_order(&jobs, self.jobs.threads(), Job::run, |index, _| {
             progress.advance(part(&jobs[index]), jobs[index].effort_s() as f64);
         });

@@ -60,6 +60,15 @@ impl Display for Span {
     }
 }
 
+/// `45 s`, `2.5 h`, `14.0 d`: for people, rounded.
+pub(super) fn told(seconds: u64) -> String {
+    match seconds {
+        days if days >= 2 * 86_400 => format!("{:.1} d", days as f64 / 86_400.0),
+        hours if hours >= 3_600 => format!("{:.1} h", hours as f64 / 3_600.0),
+        seconds => format!("{seconds} s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +96,6 @@ mod tests {
             assert_eq!((span.seconds, span.to_string().as_str()), (seconds, shown));
         }
         assert_eq!(Span { seconds: 0 }.to_string(), "0s");
+        assert_eq!([59, 82_080, 345_600].map(told), ["59 s", "22.8 h", "4.0 d"]);
     }
 }

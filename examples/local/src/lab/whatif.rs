@@ -15,6 +15,7 @@ use super::chart::percent;
 use super::out::{OutArgs, Results};
 use super::page::Page;
 use super::table::Table;
+use crate::program;
 use crate::quickstart::PolicyName;
 use crate::repeat::{RepeatError, policy_of};
 use crate::report::axis::format_number;
@@ -111,9 +112,12 @@ impl Args {
         P: Policy<Signal = NoSignal> + Clone + Send + 'static,
         P::State: DeserializeOwned + Send,
     {
-        let (header, reader): (Header<P::State>, _) =
+        let (header, mut reader): (Header<P::State>, _) =
             JournalReader::<NoSignal>::open(&self.journal)?;
-        let records = reader.collect::<Result<Vec<Record>, _>>()?;
+        let records = reader.by_ref().collect::<Result<Vec<Record>, _>>()?;
+        if reader.is_torn() {
+            program::complain("lab: the journal ends within a record; taken up to there");
+        }
         let mut question = WhatIf::new(policy, header, records).map_err(RepeatError::from)?;
         for change in &self.changes {
             question = question.change(change)?;

@@ -4,7 +4,7 @@ use planner_lab::compare::{Comparison, OptimumAt, PolicyOnTrace, SHARES, Standin
 
 use crate::lab::chart::percent;
 use crate::lab::load::Loads;
-use crate::lab::span::Span;
+use crate::lab::span;
 use crate::lab::table::Table;
 use crate::report::axis::format_number;
 
@@ -28,14 +28,14 @@ pub(super) fn text(comparison: &Comparison, loads: &Loads) -> String {
         }
     }
     for (label, seconds) in &loads.short {
-        text.push_str(&format!("left out: {label}, {}\n", Span { seconds: *seconds }));
+        text.push_str(&format!("left out: {label}, {}\n", span::told(*seconds)));
     }
     text
 }
 
 /// What a trace is.
 pub(super) fn title(table: &TraceTable) -> String {
-    let length = Span { seconds: table.seconds };
+    let length = span::told(table.seconds);
     format!("{}: {length}, {} requests", table.trace, format_number(table.requests))
 }
 

@@ -11,7 +11,7 @@ struct Line {
 }
 
 fn args(words: &[&str]) -> Args {
-    let line = ["score", "--trace", "step:from=100,to=600,at=10m", "--first", "20m"];
+    let line = ["score", "--trace", "step:from=100,to=600,at=10m", "--first", "20m", "--quiet"];
     Line::try_parse_from(line.iter().chain(words)).expect("a command line").args
 }
 
