@@ -78,10 +78,10 @@ impl Chart {
         self.svg.area(class, &edges);
     }
 
-    /// A dot, with a tooltip.
-    pub(super) fn dot(&mut self, class: &str, place: Place, tooltip: &str) {
+    /// A dot of this size, with a tooltip.
+    pub(super) fn dot(&mut self, class: &str, place: Place, size: f64, tooltip: &str) {
         let (x, y) = self.at(place);
-        self.svg.rect(class, (x - 3.0, y - 3.0), (6.0, 6.0), tooltip);
+        self.svg.rect(class, (x - size / 2.0, y - size / 2.0), (size, size), tooltip);
     }
 
     /// A vertical line between two values of one place.

@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long = "trace", value_name = "FILE|FOLDER|LOAD", required_unless_present = "policies")]
     traces: Vec<String>,
 
-    /// A policy with settings, such as planner:cooldown_out_s=5; those of other systems have
+    /// A policy with settings, such as `planner:cooldown_out_s=5`; those of other systems have
     /// nothing to be examined
     #[arg(long = "policy", value_name = "NAME[:KEY=VALUE,...]")]
     policies: Vec<PolicySpec>,

@@ -17,7 +17,7 @@ use super::{JobsArgs, LabError};
 use crate::report::axis::{Scale, format_number};
 
 /// Points of a line on a page, at most.
-const POINTS_MAX: usize = 1_200;
+const POINTS_MAX: usize = 800;
 
 /// The least replica-hours that each load needed, known in advance.
 #[derive(Clone, Debug, clap::Args)]

@@ -62,15 +62,16 @@ fn help() -> String {
 
 /// Every policy in a line, with its settings below.
 pub(super) fn policies_help() -> String {
-    let mut text = String::new();
-    for (name, summary) in PolicySpec::all() {
-        text.push_str(&format!("  {name}: {summary}\n"));
+    let line = |(name, summary): (&str, &str)| {
         let settings: Vec<_> = PolicySpec::settings_of(name).map(|(name, _)| name).collect();
-        if !settings.is_empty() {
-            text.push_str(&format!("      settings: {}\n", settings.join(", ")));
-        }
-    }
-    text
+        let settings = if settings.is_empty() {
+            String::new()
+        } else {
+            format!("      settings: {}\n", settings.join(", "))
+        };
+        format!("  {name}: {summary}\n{settings}")
+    };
+    PolicySpec::all().map(line).collect()
 }
 
 /// A policy on a load.

@@ -32,7 +32,8 @@ pub struct ServiceArgs {
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub max: u32,
 
-    /// How it is simulated: fluid or queue, with settings as in fluid:slo_wait=0.5,patience=5
+    /// How it is simulated: fluid or queue, with settings as in
+    /// `fluid:slo_wait=0.5,patience=5`
     #[arg(long, value_name = "KIND[:KEY=VALUE,...]", default_value = "fluid")]
     pub plant: PlantKind,
 }

@@ -12,7 +12,7 @@ use crate::lab::table::Table;
 use crate::report::axis::{Scale, format_number};
 
 /// Places of a line, at most.
-const PLACES_MAX: usize = 1_200;
+const PLACES_MAX: usize = 800;
 /// Orders that are listed, at most; the JSON has all.
 const ORDERS_SHOWN: usize = 300;
 /// Waits below a millisecond are drawn as one.

@@ -18,7 +18,8 @@ pub(super) fn page(comparison: &Comparison, service: &ServiceArgs) -> String {
     let lead = format!(
         "Replicas of {} requests/s that start in {}, {} to {} of them, on {}; {}. A request \
          violates when it waits too long. Each curve is a policy with its own knob swept: to the \
-         left fewer violations, below fewer replicas. The least possible knows the load in advance.",
+         left fewer violations, below fewer replicas; the larger dot is the policy as given, and shares \
+         below 0.05 % are drawn there. The least possible knows the load in advance.",
         format_number(service.rate),
         service.startup,
         service.min,
@@ -50,14 +51,16 @@ fn counted(count: usize, one: &str, more: &str) -> String {
 /// One curve for each policy, and the least possible.
 fn curves(table: &TraceTable) -> (Vec<Key>, String) {
     let measured = || table.policies.iter().flat_map(|it| it.curve.iter().chain([&it.given]));
-    let most = measured().map(|it| it.replica_hours_interval.1.max(it.replica_hours));
-    let mut chart = Chart::new(
-        "replica-hours over violations",
-        320.0,
-        Scale::Log { low: SHARE_FLOOR, high: 1.0 },
-        Scale::from_zero(most),
-    );
-    let axis = share_axis(Scale::Log { low: SHARE_FLOOR, high: 1.0 });
+    let hours = || measured().map(|it| it.replica_hours);
+    let best = table.optimum.iter().map(|at| at.replica_hours);
+    let least = hours().chain(best).filter(|it| *it > 0.0).fold(f64::INFINITY, f64::min);
+    let most = hours().fold(0.0, f64::max);
+    // A little room on both sides; without any cost at all, any axis will do.
+    let (low, high) = if most > 0.0 { (least / 1.15, most * 1.15) } else { (1.0, 10.0) };
+    let shares = Scale::Log { low: SHARE_FLOOR, high: 1.0 };
+    let mut chart =
+        Chart::new("replica-hours over violations", 360.0, shares, Scale::Log { low, high });
+    let axis = share_axis(shares);
     chart.grid(&axis, |hours| format!("{} h", format_number(hours)));
     let mut keys = Vec::new();
     if !table.optimum.is_empty() {
@@ -67,7 +70,7 @@ fn curves(table: &TraceTable) -> (Vec<Key>, String) {
         for at in &table.optimum {
             let hours = format_number(at.replica_hours);
             let tooltip = format!("least possible within {}: {hours} h", percent(at.share));
-            chart.dot("best spot", (at.share, at.replica_hours), &tooltip);
+            chart.dot("best spot", (at.share, at.replica_hours), 6.0, &tooltip);
         }
         keys.push(Key::dash("best", "least possible"));
     }
@@ -87,17 +90,18 @@ fn curve(chart: &mut Chart, series: &str, policy: &PolicyOnTrace) {
     let place = |it: &Measured| (it.violation_share.max(SHARE_FLOOR), it.replica_hours);
     let places: Vec<Option<Place>> = policy.curve.iter().map(|it| Some(place(it))).collect();
     chart.line(&format!("curve {series}"), &places);
-    let spots = policy.curve.iter().chain(policy.curve.is_empty().then_some(&policy.given));
-    for measured in spots {
+    let spots =
+        policy.curve.iter().map(|it| (it, 6.0, "")).chain([(&policy.given, 10.0, ", as given")]);
+    for (measured, size, given) in spots {
         let (low, high) = measured.replica_hours_interval;
         chart.whisker(&format!("whisker {series}"), place(measured).0, low, high);
         let at = measured.knob_value.map(|value| format!(" at {value}")).unwrap_or_default();
         let tooltip = format!(
-            "{}{at}: {} violations, {} h",
+            "{}{at}{given}: {} violations, {} h",
             policy.policy,
             percent(measured.violation_share),
             format_number(measured.replica_hours)
         );
-        chart.dot(&format!("spot {series}"), place(measured), &tooltip);
+        chart.dot(&format!("spot {series}"), place(measured), size, &tooltip);
     }
 }

@@ -10,26 +10,20 @@ use crate::report::axis::format_number;
 
 /// Everything, for a terminal.
 pub(super) fn text(comparison: &Comparison, loads: &Loads) -> String {
-    let mut text = String::new();
-    let mut part = |title: &str, table: &Table| {
-        text.push_str(&format!("{title}\n{}\n", table.text()));
-    };
-    for table in &comparison.traces {
-        part(&title(table), &on_trace(table));
-    }
-    part(LEADERBOARD, &leaderboard(comparison));
-    for (title, table) in against(comparison) {
-        part(&title, &table);
-    }
-    for (policy, grid) in &comparison.grids {
-        if !grid.is_empty() {
-            let values: Vec<String> = grid.iter().map(ToString::to_string).collect();
-            text.push_str(&format!("knob of {policy}: {}\n", values.join(" ")));
-        }
-    }
-    for (label, seconds) in &loads.short {
-        text.push_str(&format!("left out: {label}, {}\n", span::told(*seconds)));
-    }
+    let part = |title: &str, table: &Table| format!("{title}\n{}\n", table.text());
+    let mut text: String =
+        comparison.traces.iter().map(|table| part(&title(table), &on_trace(table))).collect();
+    text.push_str(&part(LEADERBOARD, &leaderboard(comparison)));
+    text.extend(against(comparison).iter().map(|(title, table)| part(title, table)));
+    let grids = comparison.grids.iter().filter(|(_, grid)| !grid.is_empty());
+    text.extend(grids.map(|(policy, grid)| {
+        let values: Vec<String> = grid.iter().map(ToString::to_string).collect();
+        format!("knob of {policy}: {}\n", values.join(" "))
+    }));
+    let short = loads.short.iter();
+    text.extend(
+        short.map(|(label, seconds)| format!("left out: {label}, {}\n", span::told(*seconds))),
+    );
     text
 }
 
