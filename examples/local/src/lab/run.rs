@@ -50,14 +50,17 @@ pub struct Args {
     out: OutArgs,
 }
 
+const EXAMPLES: &str = "\
+Each is compared with the least cost that was possible on the fluid plant at its own share of
+violations.
+
+Examples:
+  lab run --trace access.log --policy planner --out first
+  lab run --trace flash:base=100,peak=1500,at=1h --policy planner --policy hpa:target=0.6
+  lab run --trace week.csv --first 7d --policy planner:slow_price=40 --json";
+
 fn help() -> String {
-    format!(
-        "Policies:\n{}\nEach is compared with the least cost that was possible at its own share of \
-         violations.\n\nExamples:\n  lab run --trace access.log --policy planner --out first\n  \
-         lab run --trace flash:base=100,peak=1500,at=1h --policy planner --policy hpa:target=0.6\n  \
-         lab run --trace week.csv --first 7d --policy planner:slow_price=40 --json",
-        policies_help()
-    )
+    format!("Policies:\n{}{EXAMPLES}", policies_help())
 }
 
 /// Every policy in a line, with its settings below.

@@ -52,15 +52,17 @@ pub struct Args {
     out: OutArgs,
 }
 
+const EXAMPLES: &str = "\
+The knob of each is swept; what counts is the least replica-hours within a share of violations,
+beside the least that was possible.
+
+Examples:
+  lab score --trace traces/ --at-least 22h --out score
+  lab score --trace access.log --policy planner --policy hpa:target=0.7 --seeds 1
+  lab score --trace weekly:low=100,high=1500 --first 7d --json";
+
 fn help() -> String {
-    format!(
-        "Policies:\n{}\nThe knob of each is swept; what counts is the least replica-hours within a \
-         share of violations, beside the least that was possible.\n\nExamples:\n  lab score --trace \
-         traces/ --at-least 22h --out score\n  lab score --trace access.log --policy planner \
-         --policy hpa:target=0.7 --seeds 1\n  lab score --trace weekly:low=100,high=1500 --first 7d \
-         --json",
-        policies_help()
-    )
+    format!("Policies:\n{}{EXAMPLES}", policies_help())
 }
 
 impl Args {

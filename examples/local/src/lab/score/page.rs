@@ -18,8 +18,8 @@ pub(super) fn page(comparison: &Comparison, service: &ServiceArgs) -> String {
     let lead = format!(
         "Replicas of {} requests/s that start in {}, {} to {} of them, on {}; {}. A request \
          violates when it waits too long. Each curve is a policy with its own knob swept: to the \
-         left fewer violations, below fewer replicas; the larger dot is the policy as given, and shares \
-         below 0.05 % are drawn there. The least possible knows the load in advance.",
+         left fewer violations, below fewer replicas. The larger dot is the policy as given; \
+         shares below 0.05 % are drawn there. The least possible knows the load in advance.",
         format_number(service.rate),
         service.startup,
         service.min,
