@@ -14,9 +14,10 @@
 //! might have been no breach to react to. So a candidate starts from the *real* count at every
 //! window: its view of its own past is out of date after one window, and the ledger answers only
 //! "what would it have done here, next", not "where would it be by now". A wish that was right is
-//! booked again at every window until the real planner follows it. It starts no cooldowns and spends
-//! no budgets either, because nothing of it is carried out. Replicas are taken to serve at once:
-//! what was wanted too late to start in time is not told from what was wanted in time.
+//! booked again at every window until the real planner follows it. It starts no cooldowns and
+//! spends no budgets either, because nothing of it is carried out. Replicas are taken to serve at
+//! once: what was wanted too late to start in time is not told from what was wanted in time.
+//!
 //! For whole runs see [`whatif`](crate::whatif) and the closed loop.
 
 mod candidate;

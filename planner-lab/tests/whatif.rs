@@ -5,9 +5,10 @@ use std::time::Duration;
 use planner_core::journal::{Header, Record};
 use planner_core::{
     Advice, AdviceConfig, AdvisedAction, Config, ConfigBuilder, Event, GuardSet, Heuristic,
-    HeuristicState, Idle, Mode, NoSignal, Operation, Outcome, Planner, Poc, Policy, Proposal,
-    ReplicaBounds, ServiceId, Step, Timestamp, Traffic, View, Window,
+    HeuristicState, Idle, Latencies, Latency, Mode, NoSignal, Operation, Outcome, Planner, Poc,
+    Policy, Proposal, ReplicaBounds, ServiceId, Step, Timestamp, Traffic, View, Window,
 };
+use planner_lab::queue::{Queue, QueueSpec, ServiceTime};
 use planner_lab::shadow::{Candidate, Entry, Regret, Shadow, ShadowSettings, Totals};
 use planner_lab::whatif::{
     Beyond, Continuation, NoPlant, Report, Source, Verb, WhatIf, WhatIfError,
@@ -63,6 +64,16 @@ fn simulated(report: &Report) -> &Continuation {
         Beyond::Simulated(continuation) => continuation,
         other => panic!("not simulated: {other:?}"),
     }
+}
+
+/// Replica-seconds of the windows that end after `from_s`.
+fn spent(records: &[Record], from_s: f64) -> f64 {
+    let windows = records.iter().filter_map(|record| match &record.event {
+        Event::Observe(window) if window.end().as_secs_f64() > from_s => Some(window),
+        _ => None,
+    });
+    let billed = windows.map(|it| it.ready().unwrap_or(0) + it.starting().unwrap_or(0));
+    billed.map(|replicas| 3.0 * f64::from(replicas)).sum()
 }
 
 /// The same windows as a source without this knowledge would have told them, decided again.
@@ -263,14 +274,6 @@ fn what_the_model_says_is_what_happens_when_it_is_tried() {
     for change in ["bounds.max=4", "bounds.min=5", "cooldown_in=300s"] {
         let report = ask(&shop(), &[change]).expect("an answer");
         let from = report.divergence.as_ref().expect("diverges").at_s;
-        let spent = |records: &[Record]| -> f64 {
-            let windows = records.iter().filter_map(|record| match &record.event {
-                Event::Observe(window) if window.end().as_secs_f64() > from => Some(window),
-                _ => None,
-            });
-            let billed = windows.map(|it| it.ready().unwrap_or(0) + it.starting().unwrap_or(0));
-            billed.map(|replicas| 3.0 * f64::from(replicas)).sum()
-        };
         let tried = match change {
             "bounds.max=4" => settings(1, 4).build(),
             "bounds.min=5" => settings(5, 10).build(),
@@ -279,10 +282,85 @@ fn what_the_model_says_is_what_happens_when_it_is_tried() {
         let truth = recorded(&tried.expect("valid"), PlantSpec::default(), 500, step);
         let Continuation { recorded, changed, .. } = simulated(&report);
         for (branch, truth) in [(recorded, shop().1), (changed, truth.1)] {
-            let error = branch.replica_s / spent(&truth) - 1.0;
+            let error = branch.replica_s / spent(&truth, from) - 1.0;
             assert!(error.abs() < 0.08, "{change}: {} is {error:+.3} off", branch.replica_s);
         }
     }
+}
+
+#[test]
+fn a_model_of_another_kind_of_plant_says_how_far_it_is_off() {
+    // Requests of their own instead of a fluid: 25/s a replica, 20 s to start.
+    let mut spec = QueueSpec::of(ServiceTime::Exponential { mean_s: 0.040 });
+    spec.life.startup_s = 20.0;
+    let mut queue = Queue::new(spec, 4, 7).expect("a queue");
+    let mut planner = Planner::new(settings(1, 30).build().expect("valid"), Heuristic);
+    let header = Header::of(ServiceId::new("shop").expect("a name"), &planner, false);
+    let records = (1..400_u32).map(|seq| {
+        let load_per_s = if (120..250).contains(&seq) { 300.0 } else { 40.0 };
+        let interval = queue.advance(5.0, load_per_s).expect("a rate");
+        let window = interval.window(seq.into()).expect("a window");
+        let (at, event) = (window.end(), Event::Observe(window));
+        let step = planner.step(at, event.clone());
+        if let Step::Decide(decision) = &step
+            && let Some(target) = decision.target()
+        {
+            queue.scale_to(target).expect("a count");
+        }
+        Record { at, event, step }
+    });
+    let journal = (header.clone(), records.collect());
+    let report = ask(&journal, &["bounds.max=12"]).expect("an answer");
+    let Continuation { model, fidelity, .. } = simulated(&report);
+    assert!((model.capacity_per_s.value - 25.0).abs() < 2.5, "{:?}", model.capacity_per_s);
+    assert!((model.startup_s.value - 20.0).abs() <= 5.0, "{:?}", model.startup_s);
+    let behind = fidelity.behind.expect("compared");
+    assert!(behind.ready_exact_share > 0.9, "{behind:?}");
+    assert!(behind.p95_error.is_some_and(|error| error > 0.06), "{behind:?}");
+}
+
+#[test]
+fn what_is_starting_at_the_divergence_arrives_on_the_model_too() {
+    let slow = settings(1, 40).cooldown_out(Duration::from_secs(60)).build().expect("valid");
+    let spec = PlantSpec { startup: Duration::from_secs(40), ..PlantSpec::default() };
+    let journal = recorded(&slow, spec, 300, |t| if t < 300.0 { 60.0 } else { 700.0 });
+    let report = ask(&journal, &["cooldown_out=15s"]).expect("an answer");
+    let first = report.divergence.as_ref().expect("diverges");
+    let Event::Observe(window) = &journal.1[first.record].event else { panic!("a window") };
+    assert!(window.starting() > Some(0) && first.recorded.verb == Verb::Hold);
+    let truth = spent(&journal.1, first.at_s);
+    let Continuation { recorded, changed, .. } = simulated(&report);
+    assert!((recorded.replica_s / truth - 1.0).abs() < 0.01, "{} of {truth}", recorded.replica_s);
+    assert!(changed.replica_s > recorded.replica_s);
+}
+
+#[test]
+fn a_pause_behind_the_divergence_is_one_on_the_model_too() {
+    let (header, mut records) = shop();
+    let at = records[102].at;
+    let event = Event::Operate(Operation::of(Mode::Pause));
+    records.insert(103, Record { at, event, step: Step::Idle(Idle::Note) });
+    let mut planner = Planner::new(config(), Heuristic);
+    for record in &mut records {
+        record.step = planner.step(record.at, record.event.clone());
+    }
+    let report = ask(&(header, records), &["bounds.max=4"]).expect("an answer");
+    let Continuation { recorded, changed, .. } = simulated(&report);
+    assert_eq!((recorded.actions(), changed.actions()), (1, 1));
+    assert_eq!((recorded.replicas_last, changed.replicas_last), (7, 4));
+}
+
+#[test]
+fn behind_the_divergence_nothing_is_taken_as_ordered_that_was_not() {
+    let report = ask(&shop(), &["bounds.min=5"]).expect("an answer");
+    assert_eq!(report.divergence.as_ref().map(|first| first.record), Some(0));
+    let next = report.differences.iter().find(|difference| difference.record == 1);
+    let next = next.expect("differs");
+    assert_eq!(
+        (next.exact, next.changed.verb, next.changed.replicas),
+        (false, Verb::Suggest, Some(5))
+    );
+    assert_eq!((next.recorded.verb, next.recorded.replicas), (Verb::Hold, Some(2)));
 }
 
 #[test]
@@ -423,7 +501,8 @@ struct Fixed {
 
 impl Policy for Fixed {
     type Signal = u64;
-    type State = Vec<u64>;
+    /// The windows it was told of, and how many they were when it last learned.
+    type State = (Vec<u64>, usize);
 
     fn name(&self) -> &'static str {
         "fixed"
@@ -431,18 +510,23 @@ impl Policy for Fixed {
     fn version(&self) -> u32 {
         1
     }
-    fn initial_state(&self) -> Vec<u64> {
-        Vec::new()
+    fn initial_state(&self) -> Self::State {
+        (Vec::new(), 0)
     }
     fn period(&self) -> Option<Duration> {
         self.period
     }
-    fn absorb(&self, _now: Timestamp, signal: u64, state: &mut Vec<u64>) {
-        state.push(signal);
+    fn absorb(&self, _now: Timestamp, signal: u64, state: &mut Self::State) {
+        state.0.push(signal);
     }
-    fn propose(&self, _view: &View<'_>, state: &Vec<u64>) -> Proposal {
-        assert!(state.is_sorted_by(|a, b| a < b) && !state.is_empty(), "told of every window");
+    fn propose(&self, _view: &View<'_>, (told, _): &Self::State) -> Proposal {
+        assert!(told.is_sorted_by(|a, b| a < b) && !told.is_empty(), "told of every window");
         Proposal::exactly(self.replicas)
+    }
+    fn learn(&self, _view: &View<'_>, _target: u32, (told, learned): &mut Self::State) {
+        let between = told.len() - *learned;
+        assert!(self.period.is_none() || *learned == 0 || between > 1, "learns once a period");
+        *learned = told.len();
     }
 }
 
@@ -646,7 +730,9 @@ fn stairs(loads: &[f64]) -> impl Fn(f64) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None, cases: 64, ..Default::default()
+    })]
 
     #[test]
     fn without_a_change_there_is_never_a_difference(
@@ -683,6 +769,44 @@ proptest! {
             }
             prop_assert!(continuation.changed.replicas_last <= max.max(min).max(10));
         }
+    }
+
+    #[test]
+    fn no_journal_however_odd_makes_a_panic(
+        told in prop::collection::vec(
+            (0_u64..200, 0_u64..20, 0_u32..9, 0.0_f64..1e9, 0.0_f64..1e8, 0_u32..4), 1..60,
+        ),
+        change in prop_oneof![
+            Just("bounds.max=3"), Just("bounds.min=4"), Just("startup_allowance=0s"),
+            Just("thresholds.up_ratio=1.2"), Just("warmup_windows=2"),
+        ],
+    ) {
+        let mut planner = Planner::new(config(), Heuristic);
+        let header = Header::of(ServiceId::new("shop").expect("a name"), &planner, false);
+        let mut shadow = Shadow::new(ShadowSettings::default());
+        shadow.add(Candidate::new(config(), Poc));
+        let mut records = Vec::new();
+        for (seq, (end, length, ready, arrivals, p95_ms, known)) in (0..).zip(told) {
+            // Years apart, overlapping, repeated, backwards: a clock can be set to anything.
+            let at = |tens: u64| Timestamp::from_origin(Duration::from_secs(10 * tens * tens));
+            let mut window = Window::builder(seq, at(end.saturating_sub(length)), at(end));
+            window = window.outcomes(50, known, 0);
+            if known > 0 {
+                let traffic = Traffic::arriving(arrivals).expect("a rate").with_in_flight(ready);
+                window = window.ready(ready).starting(known).traffic(
+                    traffic.with_completions(arrivals / f64::from(known)).expect("a rate"),
+                );
+            }
+            let p95 = Latency::from_millis(p95_ms).expect("a latency");
+            let window = window.latencies(Latencies::from_p95(p95)).build().expect("a window");
+            let (at, event) = (at(end), Event::Observe(window));
+            let step = planner.step(at, event.clone());
+            shadow.follow(at, &event, &step);
+            records.push(Record { at, event, step });
+        }
+        let journal = (header, records);
+        prop_assert!(ask(&journal, &[]).expect("an answer").differences.is_empty());
+        let _told = ask(&journal, &[change]).expect("an answer").to_string();
     }
 
     #[test]

@@ -360,3 +360,35 @@ impl<'a> Side<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use planner_core::{AdvisorFault, Config, Heuristic, ReplicaBounds};
+
+    use super::*;
+
+    /// A number as a journal holds it.
+    fn number<T: serde::de::DeserializeOwned>(number: u64) -> T {
+        serde_json::from_value(number.into()).expect("a number")
+    }
+
+    #[test]
+    fn answers_and_outcomes_reach_what_was_done_at_the_same_place_or_nothing() {
+        let bounds = ReplicaBounds::new(1, 8).expect("bounds");
+        let config = Config::builder(bounds).build().expect("valid");
+        let mut candidate = Candidate::new(config, Heuristic);
+        let mut side = Side::new(&mut candidate);
+        side.asked = BTreeMap::from([(3, Some(number(5))), (4, None)]);
+        side.decided = BTreeMap::from([(30, Some(number(50))), (40, None)]);
+        let answer =
+            |id| Event::<planner_core::NoSignal>::Advise(number(id), Err(AdvisorFault::Garble));
+        let refusal = |id| Event::Settle(number(id), Outcome::Refuse);
+        assert_eq!(side.translate(answer(3)), Some(answer(5)));
+        assert_eq!(side.translate(answer(4)), None);
+        assert_eq!(side.translate(refusal(30)), Some(refusal(50)));
+        assert_eq!(side.translate(refusal(40)), None);
+        // Asked and decided before the journal began.
+        assert_eq!(side.translate(answer(2)), Some(answer(2)));
+        assert_eq!(side.translate(refusal(29)), Some(refusal(29)));
+    }
+}

@@ -148,13 +148,13 @@ impl<'a> History<'a> {
         )
     }
 
-    /// What a replica can answer, and whether it was used up. What was seen under a growing backlog
-    /// goes before what was merely carried.
+    /// What a replica can answer, and whether it was used up. Under a growing backlog replicas do
+    /// what they can, give or take the noise of counting; elsewhere they carry at most that.
     fn capacity(&self, config: &Config) -> Result<(Assumed, bool), NoPlant> {
-        if let Some(tight) = self.first_of(|moments| highest_throughput(moments, true)) {
+        if let Some(tight) = self.first_of(|moments| median(steady_per_s(moments, true))) {
             return Ok((tight, true));
         }
-        let carried = self.first_of(|moments| highest_throughput(moments, false));
+        let carried = self.first_of(highest_per_s);
         let hinted = config.capacity_hint_per_s().map(|value| Assumed {
             value,
             source: Source::Setting,
@@ -181,16 +181,20 @@ fn throughput_per_s(window: &Window) -> Option<f64> {
     (answered > 0.0).then(|| answered / f64::from(ready))
 }
 
-/// The highest throughput per replica of windows with the count of the window before, under a
-/// growing backlog or anywhere, and how many windows that is of.
-fn highest_throughput(moments: &[Moment<'_>], backlogged: bool) -> Option<(f64, u64)> {
+/// Throughput per replica in windows with the count of the window before.
+fn steady_per_s(moments: &[Moment<'_>], backlogged: bool) -> Vec<f64> {
     let steady = moments.windows(2).filter(|pair| {
         pair[0].window.ready() == pair[1].window.ready()
             && (!backlogged || is_backlogged(pair[1].window))
     });
-    let all = steady.filter_map(|pair| throughput_per_s(pair[1].window));
-    let (highest, count) = all.fold((0.0_f64, 0), |(most, count), one| (most.max(one), count + 1));
-    (count > 0).then_some((highest, count))
+    steady.filter_map(|pair| throughput_per_s(pair[1].window)).collect()
+}
+
+/// The highest throughput per replica and how many windows it is of.
+fn highest_per_s(moments: &[Moment<'_>]) -> Option<(f64, u64)> {
+    let all = steady_per_s(moments, false);
+    let highest = all.iter().copied().max_by(f64::total_cmp)?;
+    Some((highest, all.len() as u64))
 }
 
 /// Whether more arrived than was answered by more than three times the noise of counting.
@@ -248,12 +252,19 @@ fn startup_s(moments: &[Moment<'_>]) -> Option<(f64, u64)> {
     median(delays)
 }
 
-/// The highest p95 of windows in which requests ran into their deadline, in seconds.
+/// The highest p95 of windows in which requests ran into their deadline, in seconds. Where none
+/// did, what was waited for at most, if that is longer than the usual patience.
 fn patience_s(moments: &[Moment<'_>]) -> Option<(f64, u64)> {
-    let timed_out = moments.iter().filter(|moment| moment.window.timeouts() > 0);
-    let p95s = timed_out.filter_map(|moment| p95_ms(moment.window));
-    let (highest, count) = p95s.fold((0.0_f64, 0), |(most, count), one| (most.max(one), count + 1));
-    (highest > 0.0).then_some((highest / 1_000.0, count))
+    let highest_s = |timed_out: bool| {
+        let windows = moments.iter().map(|moment| moment.window);
+        let p95s = windows.filter(|it| !timed_out || it.timeouts() > 0).filter_map(p95_ms);
+        let fold = |(most, count): (f64, u64), p95: f64| (most.max(p95), count + 1);
+        let (highest, count) = p95s.fold((0.0, 0), fold);
+        (highest / 1_000.0, count)
+    };
+    Some(highest_s(true))
+        .filter(|(highest, _)| *highest > 0.0)
+        .or_else(|| Some(highest_s(false)).filter(|(highest, _)| *highest > PATIENCE_DEFAULT_S))
 }
 
 /// The median and how many it is of; the lower one of two in the middle.
@@ -261,4 +272,83 @@ pub(super) fn median(mut values: Vec<f64>) -> Option<(f64, u64)> {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len().checked_sub(1)? / 2;
     Some((values[middle], values.len() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use planner_core::{Latencies, Latency, Planner, ReplicaBounds, Traffic};
+
+    use super::*;
+
+    /// Windows of 10 s: ready replicas, arrivals and answers per second.
+    fn windows(told: &[(u32, f64, f64)]) -> Vec<Window> {
+        let at = |index: usize| Timestamp::from_origin(Duration::from_secs(10 * index as u64));
+        let window = |(index, (ready, arrivals, answers)): (usize, &(u32, f64, f64))| {
+            let traffic = Traffic::arriving(*arrivals)?.with_completions(*answers)?;
+            let p95 = Latency::from_millis(50.0).expect("a latency");
+            Window::builder(index as u64, at(index), at(index + 1))
+                .outcomes(100, 0, 0)
+                .ready(*ready)
+                .latencies(Latencies::from_p95(p95))
+                .traffic(traffic)
+                .build()
+        };
+        told.iter().enumerate().map(|it| window(it).expect("a window")).collect()
+    }
+
+    fn moments<'a>(windows: &'a [Window], scaled: &[(usize, u32)]) -> Vec<Moment<'a>> {
+        let moment = |(index, window): (usize, &'a Window)| {
+            let order = scaled.iter().find(|(at, _)| *at == index);
+            let scaled = order.map(|(_, to)| (window.end(), *to));
+            let at = window.end();
+            Moment { window, operations: Vec::new(), at, scaled, decision: None }
+        };
+        windows.iter().enumerate().map(moment).collect()
+    }
+
+    fn model(windows: &[Window], before: usize) -> Result<Model, NoPlant> {
+        let bounds = ReplicaBounds::new(1, 10).expect("bounds");
+        let history = History { moments: moments(windows, &[]), before };
+        history.model(Planner::heuristic(bounds).config(), None)
+    }
+
+    #[test]
+    fn a_window_in_which_the_count_changed_tells_no_capacity() {
+        let told = windows(&[(4, 100.0, 100.0), (1, 100.0, 100.0), (1, 20.0, 20.0)]);
+        assert_eq!(highest_per_s(&moments(&told, &[])), Some((20.0, 1)));
+        assert_eq!(model(&told[..2], 1), Err(NoPlant::CapacityUnknown));
+    }
+
+    #[test]
+    fn without_a_backlog_a_capacity_is_only_a_lower_bound() {
+        let told = windows(&[(2, 60.0, 60.0), (2, 80.0, 80.0), (2, 70.0, 70.0), (2, 1.0, 1.0)]);
+        let model = model(&told, 3).expect("a model");
+        assert_eq!((model.capacity_per_s.value, model.capacity_is_tight), (40.0, false));
+        assert_eq!(model.capacity_per_s.source, Source::Before);
+        assert!(model.to_string().contains("at least 40.0/s per replica"));
+    }
+
+    #[test]
+    fn what_is_not_told_before_the_divergence_is_taken_from_the_whole_record() {
+        let told = windows(&[(2, 60.0, 60.0), (2, 60.0, 60.0), (2, 300.0, 90.0), (2, 300.0, 94.0)]);
+        let model = model(&told, 2).expect("a model");
+        // The lower one of two in the middle.
+        assert_eq!((model.capacity_per_s.value, model.capacity_is_tight), (45.0, true));
+        assert_eq!(model.capacity_per_s.source, Source::WholeRecord);
+        assert_eq!(model.startup_s.source, Source::Setting);
+    }
+
+    #[test]
+    fn a_start_up_is_timed_from_the_order_to_the_window_that_counts_all_of_it() {
+        let told = windows(&[(1, 1.0, 1.0), (1, 1.0, 1.0), (2, 1.0, 1.0), (3, 1.0, 1.0)]);
+        assert_eq!(startup_s(&moments(&told, &[(0, 3)])), Some((20.0, 1)));
+    }
+
+    #[test]
+    fn an_order_that_was_taken_back_times_nothing() {
+        let told = windows(&[(1, 1.0, 1.0), (1, 1.0, 1.0), (2, 1.0, 1.0), (3, 1.0, 1.0)]);
+        assert_eq!(startup_s(&moments(&told, &[(0, 3), (1, 1)])), None);
+    }
 }

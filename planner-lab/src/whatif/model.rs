@@ -47,8 +47,8 @@ pub struct Assumed {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Model {
-    /// Requests per second that one replica answers: the most that one did answer while the count
-    /// was steady.
+    /// Requests per second that one replica answers: the median of windows with a steady count and
+    /// a growing backlog, or else the most that one did answer while the count was steady.
     pub capacity_per_s: Assumed,
     /// Whether replicas were ever used up, so that this is what they can do. Otherwise it is only
     /// what they did, they may be able to do more, and the model is too pessimistic.

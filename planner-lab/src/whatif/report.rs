@@ -33,8 +33,8 @@ pub struct Report {
     pub decisions: u64,
     /// How many differ up to and with the divergence: exact.
     pub exact: Counts,
-    /// How many differ behind it, on windows that the recorded decisions shaped, where both planners
-    /// only watch: an opinion.
+    /// How many differ behind it, on windows that the recorded decisions shaped, where both
+    /// planners only watch: an opinion.
     pub hindsight: Counts,
     /// Questions to an advisor up to the divergence that nobody answered because they were not
     /// asked then.

@@ -226,3 +226,101 @@ fn count(requests: f64) -> u32 {
     let count = requests.clamp(0.0, 1e9) as u32;
     count
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{Assumed, Source};
+    use super::*;
+
+    fn model() -> Model {
+        let assumed = |value| Assumed { value, source: Source::Default, evidence: 0 };
+        Model {
+            capacity_per_s: assumed(50.0),
+            capacity_is_tight: true,
+            base_ms: assumed(40.0),
+            startup_s: assumed(6.0),
+            patience_s: assumed(2.5),
+            objective_ms: assumed(320.0),
+            arrivals_filled: 0,
+        }
+    }
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_origin(Duration::from_secs(seconds))
+    }
+
+    fn window(start: u64, end: u64) -> Window {
+        let traffic = Traffic::arriving(1.0).expect("a rate").with_in_flight(0);
+        let built = Window::builder(1, at(start), at(end)).outcomes(9, 0, 0).ready(2).coverage(1.0);
+        built.starting(0).traffic(traffic).build().expect("a window")
+    }
+
+    fn service() -> Simulated {
+        Simulated::after(model(), &window(0, 3), 2)
+    }
+
+    #[test]
+    fn a_window_of_years_costs_no_more_than_others() {
+        let years = window(3, 300_000_000);
+        let passage = service().pass(&years, 1e9);
+        assert!(passage.replica_s > 5e8 && passage.violating.is_finite());
+        assert!(Simulated::window(&years, &passage).is_ok());
+    }
+
+    #[test]
+    fn a_window_that_was_told_already_passes_no_time() {
+        let passage = service().pass(&window(0, 2), 10.0);
+        assert_eq!((passage.seconds, passage.arrivals, passage.p95_ms), (0.0, 0.0, None));
+    }
+
+    #[test]
+    fn what_overlaps_is_counted_once_and_a_gap_is_not_counted() {
+        assert_eq!(service().pass(&window(1, 6), 10.0).seconds, 3.0);
+        let mut late = service();
+        let passage = late.pass(&window(9, 12), 10.0);
+        assert_eq!((passage.seconds, passage.replica_s), (3.0, 6.0));
+    }
+
+    #[test]
+    fn nobody_serves_without_replicas() {
+        let mut service = service();
+        service.scale_to(at(3), 0);
+        let passage = service.pass(&window(3, 6), 10.0);
+        assert_eq!((passage.p95_ms, passage.violating, passage.answered), (None, 30.0, 0.0));
+        let told = Simulated::window(&window(3, 6), &passage).expect("a window");
+        assert_eq!((told.ready(), told.latencies(), told.timeouts()), (Some(0), None, 30));
+    }
+
+    #[test]
+    fn an_order_serves_after_its_start_up_and_is_paid_for_before() {
+        let mut service = service();
+        service.scale_to(at(3), 4);
+        let passages = [(3, 6), (6, 9), (9, 12)].map(|(start, end)| {
+            let passage = service.pass(&window(start, end), 10.0);
+            (passage.ready, passage.starting, passage.replica_s)
+        });
+        assert_eq!(passages, [(2, 2, 12.0), (2, 2, 12.0), (4, 0, 12.0)]);
+    }
+
+    #[test]
+    fn those_still_starting_leave_first() {
+        let mut service = service();
+        service.scale_to(at(3), 6);
+        service.scale_to(at(3), 3);
+        assert_eq!((service.ready, service.starting.as_slice()), (2, &[(at(9), 1)][..]));
+        service.scale_to(at(3), 1);
+        assert_eq!((service.ready, service.starting.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_backlog_makes_requests_wait_and_is_told_where_the_source_told_it() {
+        let passage = service().pass(&window(3, 6), 150.0);
+        assert_eq!((passage.backlog, passage.answered), (150.0, 300.0));
+        // 150 wait on 100/s; all are used: twice the calm p95.
+        assert_eq!(passage.p95_ms, Some(80.0 + 1_500.0));
+        let told = Simulated::window(&window(3, 6), &passage).expect("a window");
+        let traffic = told.traffic().expect("known");
+        assert_eq!((traffic.in_flight(), traffic.completions_per_s()), (Some(154), None));
+        assert_eq!(traffic.queued(), None);
+    }
+}
