@@ -8,6 +8,7 @@
 //! - [`score`]: what the run cost its users, and what it would have cost at the very least.
 //! - [`advice_report`]: what an advisor was worth in a run.
 //! - [`report`]: the run as one self-contained HTML page.
+//! - [`lab`]: policies on recorded load, offline.
 //! - [`view`]: the run as it happens, in a terminal.
 //!
 //! Nothing here is part of planner itself: no crate that decides anything depends on it.
@@ -24,6 +25,7 @@ pub mod advisor;
 pub mod app;
 pub mod checkup;
 pub mod conformance;
+pub mod lab;
 pub mod loadgen;
 pub mod program;
 pub mod quickstart;

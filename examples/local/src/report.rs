@@ -8,7 +8,7 @@
 pub(crate) mod axis;
 mod charts;
 mod page;
-mod svg;
+pub(crate) mod svg;
 mod thin;
 mod write;
 

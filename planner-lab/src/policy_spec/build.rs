@@ -127,6 +127,19 @@ impl PolicySpec {
         Ok(Box::new(Seat::new(config, policy, sense, 1)))
     }
 
+    /// The configuration of the planner that this policy decides in, for those behind all guards;
+    /// `None` for policies of other systems, which bring their own limits.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicySpecError::Build`] when it refuses the settings together.
+    pub fn configuration(&self, service: &FluidSpec) -> Option<Result<Config, PolicySpecError>> {
+        let refused =
+            |why: ConfigError| PolicySpecError::Build { policy: self.name(), why: why.to_string() };
+        matches!(self.entry.kind, Kind::Planner | Kind::Poc)
+            .then(|| self.config(service).map_err(refused))
+    }
+
     /// The planner's configuration with what was set.
     fn config(&self, service: &FluidSpec) -> Result<Config, ConfigError> {
         let mut builder = common(service)?;

@@ -4,7 +4,7 @@
 
 /// How values map to a share of an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Scale {
+pub(crate) enum Scale {
     /// Equal differences have equal lengths.
     Linear { low: f64, high: f64 },
     /// Equal ratios have equal lengths.
@@ -13,7 +13,7 @@ pub(super) enum Scale {
 
 impl Scale {
     /// From zero to a little above the largest value.
-    pub(super) fn from_zero(values: impl Iterator<Item = f64>) -> Self {
+    pub(crate) fn from_zero(values: impl Iterator<Item = f64>) -> Self {
         let largest = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
         let largest = if largest > 0.0 { largest * 1.08 } else { 1.0 };
         let step = step_for(largest, TICKS_AIM);
@@ -21,7 +21,7 @@ impl Scale {
     }
 
     /// Logarithmic when the values differ by more than twentyfold, from zero otherwise.
-    pub(super) fn for_latency(values: impl Iterator<Item = f64> + Clone) -> Self {
+    pub(crate) fn for_latency(values: impl Iterator<Item = f64> + Clone) -> Self {
         let positive = values.clone().filter(|value| value.is_finite() && *value > 0.0);
         let smallest = positive.clone().fold(f64::INFINITY, f64::min);
         let largest = positive.fold(0.0, f64::max);
@@ -33,7 +33,7 @@ impl Scale {
     }
 
     /// Where a value lies: 0 at the low end, 1 at the high end, never outside.
-    pub(super) fn share(self, value: f64) -> f64 {
+    pub(crate) fn share(self, value: f64) -> f64 {
         let share = match self {
             Self::Linear { low, high } => (value - low) / (high - low),
             Self::Log { low, high } => (value.max(low) / low).ln() / (high / low).ln(),
@@ -42,7 +42,7 @@ impl Scale {
     }
 
     /// The values that get a label.
-    pub(super) fn ticks(self) -> Vec<f64> {
+    pub(crate) fn ticks(self) -> Vec<f64> {
         match self {
             Self::Linear { low, high } => {
                 let step = step_for(high - low, TICKS_AIM);
@@ -65,7 +65,7 @@ impl Scale {
 }
 
 /// Ticks of the time axis, in seconds: steps that a clock has.
-pub(super) fn time_ticks(duration_s: f64) -> Vec<f64> {
+pub(crate) fn time_ticks(duration_s: f64) -> Vec<f64> {
     const STEPS_S: [f64; 15] = [
         1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0,
         21_600.0, 86_400.0,
@@ -81,7 +81,7 @@ pub(super) fn time_ticks(duration_s: f64) -> Vec<f64> {
     clippy::cast_sign_loss,
     reason = "the conversion saturates, and nobody reads a tick at the end of time"
 )]
-pub(super) fn format_time(t_s: f64, duration_s: f64) -> String {
+pub(crate) fn format_time(t_s: f64, duration_s: f64) -> String {
     if duration_s <= 600.0 || !t_s.is_finite() {
         return format!("{} s", format_number(t_s));
     }
@@ -120,7 +120,7 @@ pub(crate) fn format_number(value: f64) -> String {
 }
 
 /// Whole numbers with all their digits, thousands parted by commas.
-pub(super) fn format_count(count: u64) -> String {
+pub(crate) fn format_count(count: u64) -> String {
     grouped(&count.to_string())
 }
 

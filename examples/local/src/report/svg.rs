@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 /// Replaces what HTML and SVG would take for markup, and control characters.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -22,27 +22,27 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// An SVG element being written.
-pub(super) struct Svg {
+pub(crate) struct Svg {
     text: String,
 }
 
 /// A point on the drawing.
-pub(super) type Point = (f64, f64);
+pub(crate) type Point = (f64, f64);
 
 impl Svg {
-    pub(super) fn new(width: f64, height: f64, label: &str) -> Self {
+    pub(crate) fn new(width: f64, height: f64, label: &str) -> Self {
         let label = escape(label);
         let text =
             format!("<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{label}\">");
         Self { text }
     }
 
-    pub(super) fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.text.push_str("</svg>");
         self.text
     }
 
-    pub(super) fn line(&mut self, class: &str, from: Point, to: Point) {
+    pub(crate) fn line(&mut self, class: &str, from: Point, to: Point) {
         let ((x1, y1), (x2, y2)) = (from, to);
         self.push(format_args!(
             "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"
@@ -50,7 +50,7 @@ impl Svg {
     }
 
     /// A rectangle from its top left corner; with a tooltip unless that is empty.
-    pub(super) fn rect(&mut self, class: &str, at: Point, size: Point, tooltip: &str) {
+    pub(crate) fn rect(&mut self, class: &str, at: Point, size: Point, tooltip: &str) {
         let ((x, y), (width, height)) = (at, size);
         self.push(format_args!(
             "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" \
@@ -60,7 +60,7 @@ impl Svg {
     }
 
     /// A text; `anchor` is `start`, `middle` or `end`.
-    pub(super) fn text(&mut self, class: &str, at: Point, anchor: &str, text: &str) {
+    pub(crate) fn text(&mut self, class: &str, at: Point, anchor: &str, text: &str) {
         let (x, y) = at;
         self.push(format_args!(
             "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>",
@@ -69,7 +69,7 @@ impl Svg {
     }
 
     /// Lines through the points; a gap where a point is missing, a dot where one stands alone.
-    pub(super) fn polyline(&mut self, class: &str, points: &[Option<Point>]) {
+    pub(crate) fn polyline(&mut self, class: &str, points: &[Option<Point>]) {
         for run in runs(points) {
             if let [(x, y)] = run[..] {
                 self.push(format_args!(
@@ -83,7 +83,7 @@ impl Svg {
     }
 
     /// The area between an upper and a lower edge, in pieces where either is missing.
-    pub(super) fn area(&mut self, class: &str, edges: &[Option<(Point, Point)>]) {
+    pub(crate) fn area(&mut self, class: &str, edges: &[Option<(Point, Point)>]) {
         for run in runs(edges) {
             let upper = run.iter().map(|(upper, _)| *upper);
             let lower = run.iter().rev().map(|(_, lower)| *lower);
@@ -94,7 +94,7 @@ impl Svg {
     }
 
     /// A triangle under a point, or above it, that links to a place on the page.
-    pub(super) fn triangle(&mut self, class: &str, tip: Point, link: &str, tooltip: &str) {
+    pub(crate) fn triangle(&mut self, class: &str, tip: Point, link: &str, tooltip: &str) {
         let (x, y) = tip;
         let base_y = if class.ends_with("in") { y - 9.0 } else { y + 9.0 };
         let (left, right) = (x - 5.5, x + 5.5);
