@@ -118,7 +118,7 @@ impl Config {
                 stabilisation_in: Duration::from_secs(120),
                 step_out: StepLimit { replicas: 4, percent: 900, period: Duration::from_secs(15) },
                 step_in: StepLimit { replicas: 1, percent: 25, period: Duration::from_secs(60) },
-                flap_budget_per_hour: 6,
+                flap_budget_per_hour: 10,
                 efficacy_attempts: 3,
                 startup_allowance: Duration::from_secs(60),
                 guard_set: GuardSet::All,
@@ -375,8 +375,8 @@ setters! {
     step_out: StepLimit;
     /// Most replicas removed per period; default the larger of 1 and 25 % in 60 s.
     step_in: StepLimit;
-    /// Changes of direction allowed in any hour, 1 to 3600; default 6. Each is counted for an hour
-    /// and up to ten minutes longer; scale-outs under a breach are not counted.
+    /// Changes of direction allowed in any hour, 1 to 3600; default 10. Each is counted for an
+    /// hour and up to ten minutes longer.
     flap_budget_per_hour: u32;
     /// Scale-outs without effect after which the planner stops, 1 to 1000; default 3.
     efficacy_attempts: u32;

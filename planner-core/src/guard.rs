@@ -167,8 +167,7 @@ fn rate(view: &View<'_>, state: &GuardState, wanted: u32) -> Bound {
     None
 }
 
-/// Changes of direction are rationed; with the ration spent only a breach may scale out. Its answer
-/// is not taken from the ration: otherwise a service that breaches would keep what it was given.
+/// Changes of direction are rationed; with the ration spent only a breach may scale out.
 fn flap(view: &View<'_>, state: &GuardState, wanted: u32) -> Bound {
     let budget = view.config.flap_budget_per_hour();
     let emergency = wanted > view.current && view.signal.breach.is_some();

@@ -282,6 +282,8 @@ impl Settings {
             .samples_min(self.count("SAMPLES_MIN")?)
             .coverage_min(self.number("COVERAGE_MIN")?)
             .target_utilisation(self.number("TARGET_UTILISATION")?)
+            .capacity_hint_per_s(self.number("CAPACITY_HINT_PER_SEC")?)
+            .slow_price(self.number("SLOW_PRICE")?)
             .cooldown_out(self.span("COOLDOWN_SEC")?)
             .cooldown_in(self.span("COOLDOWN_IN_SEC")?)
             .stabilisation_in(self.span("STABILISATION_SEC")?)

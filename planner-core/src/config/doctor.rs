@@ -470,7 +470,7 @@ mod tests {
             percent: 100,
             period: SECOND,
         });
-        let text = "flap_budget_per_hour: 6 changes an hour, the cooldowns leave time for 4; it \
+        let text = "flap_budget_per_hour: 10 changes an hour, the cooldowns leave time for 4; it \
                     can never bind, lower it or the cooldowns";
         assert_eq!(told(slow, usual()), [text]);
     }

@@ -63,8 +63,6 @@ pub(super) struct Scaling {
     pub(super) to: u32,
     /// An advisor's, where the policy alone would have added nothing.
     pub(super) advised: bool,
-    /// An answer to a breach: it is not charged to the flap budget.
-    pub(super) forced: bool,
 }
 
 impl Scaling {
@@ -75,11 +73,6 @@ impl Scaling {
     /// Whether `next` goes the other way.
     const fn is_flipped_by(&self, next: &Self) -> bool {
         self.is_out() != next.is_out()
-    }
-
-    /// Whether `next` goes the other way, and nothing forced it to.
-    const fn is_charged_for(&self, next: &Self) -> bool {
-        self.is_flipped_by(next) && !next.forced
     }
 }
 
@@ -128,8 +121,7 @@ impl GuardState {
     /// `advised`: it was an advisor's, and the policy alone would have added nothing.
     pub(crate) fn note_scaling(&mut self, view: &View<'_>, id: DecisionId, to: u32, advised: bool) {
         let (config, from) = (view.config, view.current);
-        let forced = to > from && view.signal.breach.is_some();
-        if self.would_flip(from, to) && !forced {
+        if self.would_flip(from, to) {
             self.flips.add(view.now);
         }
         let reach = config
@@ -145,8 +137,8 @@ impl GuardState {
         if self.scalings.len() >= SCALINGS_MAX {
             self.scalings.remove(0);
         }
-        self.scalings.push(Scaling { at: view.now, id: short(id), from, to, advised, forced });
-        if forced {
+        self.scalings.push(Scaling { at: view.now, id: short(id), from, to, advised });
+        if to > from && view.signal.breach.is_some() {
             let now = Ailment::of(view, id);
             // Asking again before the last one could be judged is no way around the judgement.
             let hasty = self.ailment.is_some_and(|before| {
@@ -185,9 +177,9 @@ impl GuardState {
         let [.., before, scaling] = self.scalings.get(..=index).unwrap_or_default() else {
             return;
         };
-        let (at, flipped) = (scaling.at, before.is_charged_for(scaling));
+        let (at, flipped) = (scaling.at, before.is_flipped_by(scaling));
         let next = self.scalings.get(index + 1);
-        let next = next.map(|next| (next.at, scaling.is_charged_for(next)));
+        let next = next.map(|next| (next.at, scaling.is_flipped_by(next)));
         let forgotten = match next {
             _ if !flipped => [None, None],
             None => [Some(at), None],

@@ -29,9 +29,6 @@ struct StoredScaling {
     /// Where an advisor added what the policy alone would not have.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     advised: bool,
-    /// Where it answered a breach.
-    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
-    forced: bool,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -44,8 +41,8 @@ enum StoredFlips {
 impl From<GuardState> for Guards {
     fn from(state: GuardState) -> Self {
         let scaling = |past: &Scaling| {
-            let Scaling { at, id, from, to, advised, forced } = *past;
-            StoredScaling { at, id, from, to, flipped: false, advised, forced }
+            let Scaling { at, id, from, to, advised } = *past;
+            StoredScaling { at, id, from, to, flipped: false, advised }
         };
         Self {
             scalings: state.scalings.iter().map(scaling).collect(),
@@ -75,8 +72,8 @@ impl From<Guards> for GuardState {
             }
         }
         let scaling = |past: StoredScaling| {
-            let StoredScaling { at, id, from, to, advised, forced, .. } = past;
-            Scaling { at, id, from, to, advised, forced }
+            let StoredScaling { at, id, from, to, advised, .. } = past;
+            Scaling { at, id, from, to, advised }
         };
         state.scalings = stored.scalings.into_iter().map(scaling).collect();
         state

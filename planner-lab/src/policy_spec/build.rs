@@ -224,10 +224,11 @@ mod tests {
 
     #[test]
     fn the_hpa_keeps_for_300_s_what_it_recommended() {
-        let orders = orders("hpa:target=0.6", [600, 60], 300, 720);
-        assert_eq!(orders.first(), Some(&(15, 20)));
-        // The last round that asked for 20 is that at 300 s; it still counts at 600 s.
-        assert_eq!(orders[1], (615, 16));
+        let written_out = orders("hpa:target=0.6", [600, 60], 300, 720);
+        let left_out = orders("hpa:rules=0,target=0.6", [600, 60], 300, 720);
+        assert_eq!(written_out.first(), Some(&(15, 20)));
+        // The last round that asked for 20 is that at 300 s. Without rules it still counts at 600 s.
+        assert_eq!((written_out[1], left_out[1]), ((600, 16), (615, 16)));
     }
 
     #[test]

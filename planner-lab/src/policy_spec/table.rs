@@ -190,7 +190,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         settings: &[
             Setting::new(
                 "rules",
-                Default::Is(0.0),
+                Default::Is(1.0),
                 (0.0, 1.0),
                 "0 or 1",
                 "1 writes out the default scaling rules, 0 leaves them out, which limits a little \
