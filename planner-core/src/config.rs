@@ -72,7 +72,7 @@ struct RawConfig {
 }
 
 /// The default of [`ConfigBuilder::slow_price`].
-const SLOW_PRICE: f64 = 8.0;
+const SLOW_PRICE: f64 = 9.0;
 
 /// What is written without a price had the default one.
 #[cfg(feature = "serde")]
@@ -363,7 +363,7 @@ setters! {
     /// up to 1e6; default 0, which is none.
     capacity_hint_per_s: f64;
     /// What a request that waits too long costs, in times what serving one costs, 0 to 1e4; default
-    /// 8. The higher, the more replicas are kept for bursts like those that were seen.
+    /// 9. The higher, the more replicas are kept for bursts like those that were seen.
     slow_price: f64;
     /// Least time between two scale-outs, up to one day; default 15 s.
     cooldown_out: Duration;

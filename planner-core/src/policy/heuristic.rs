@@ -221,7 +221,8 @@ fn undo(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
 fn busy(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
     let outlook = state.needed_out(view);
     let planned = outlook.map(|need| need.replicas);
-    let needed = if state.outlook.get().is_some() { planned } else { state.busy_replicas(view) }?;
+    let foresees = state.needed(view).is_some();
+    let needed = if foresees { planned } else { state.busy_replicas(view) }?;
     let capacity = state.capacity_per_s(view)? * f64::from(view.current.max(1));
     let utilisation = (view.window.traffic?.arrivals_per_s / capacity).min(REPLICAS_MAX);
     let proposal = Proposal::band(view.current, needed, needed)
@@ -256,7 +257,7 @@ fn scale_in(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
             _ => proposal,
         }
     };
-    if state.outlook.get().is_some() {
+    if state.needed(view).is_some() {
         let need = state.needed_in(view)?;
         let reason = foreseen(&need);
         let preferred = need.replicas.max(least);

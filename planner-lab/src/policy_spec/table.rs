@@ -8,8 +8,10 @@ const TARGETS: [f64; 20] = [
     0.90, 0.95, 1.00, 1.10,
 ];
 /// What a request that waits too long may cost, in times what serving one costs.
-const PRICES: [f64; 16] =
-    [1.0, 1.4, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 25.0, 40.0, 60.0, 100.0, 200.0, 400.0, 1_000.0];
+const PRICES: [f64; 25] = [
+    1.0, 1.4, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 9.0, 10.0, 12.0, 14.0, 17.0, 20.0, 25.0, 30.0, 36.0,
+    43.0, 52.0, 62.0, 75.0, 100.0, 150.0, 250.0, 500.0,
+];
 
 /// A policy that can be named.
 #[derive(Debug, PartialEq)]

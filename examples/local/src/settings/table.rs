@@ -134,7 +134,7 @@ pub const TABLE: &[Setting] = &[
     ),
     row(
         "SLOW_PRICE",
-        "8",
+        "9",
         Number,
         "slow_price",
         "What a request that waits too long costs, in times what serving one costs",

@@ -204,10 +204,13 @@ pub(super) struct Need {
 
 impl HeuristicState {
     /// Requests per second that one replica can answer; `None` until one was used up, unless the
-    /// operator knows.
+    /// operator knows. What was carried corrects an operator who knows of less.
     pub(super) fn capacity_per_s(&self, view: &View<'_>) -> Option<f64> {
-        let learned = self.used_up && self.throughput_per_s > 0.0;
-        learned.then_some(self.throughput_per_s).or(view.config.capacity_hint_per_s())
+        if self.used_up && self.throughput_per_s > 0.0 {
+            return Some(self.throughput_per_s);
+        }
+        let carried_per_s = self.throughput_per_s.max(self.proven_per_s);
+        view.config.capacity_hint_per_s().map(|hint_per_s| hint_per_s.max(carried_per_s))
     }
 
     /// The load as the outlook sees it.

@@ -29,19 +29,21 @@ const EDGES: [f64; BINS] = edges();
 const HALF_LIFE_S: f64 = 7_200.0;
 /// Steps that a start-up time is looked at in.
 const STEPS: usize = 8;
-/// Shares from one to this are equally likely before anything was seen...
+/// Before anything was seen, shares from one to this are likely, the higher the less...
 const PRIOR_MOST: f64 = 1.5;
-/// ...and count as this many observations for good: one burst of a short past is no habit, and a
+/// ...and count as much as so many seconds for good: one burst of a short past is no habit, and a
 /// calm of hours no promise.
-const PRIOR: f64 = 120.0;
+const PRIOR_S: f64 = 1200.0;
 /// Time constant of the mean, in seconds.
 const MEAN_S: f64 = 3_600.0;
-/// The peak is of so many minutes, the present one included.
-const PEAK_MINUTES: usize = 5;
+/// The peak is of so many minutes: five, and the present one.
+const PEAK_MINUTES: usize = 6;
 const MINUTE: Duration = Duration::from_secs(60);
-/// A forecast is no less than this share of what one replica carries: a share of nothing says
-/// nothing.
-const LEAST_SHARE: f64 = 0.2;
+/// What came is held against at least this share of what one replica carries: a share of next to
+/// nothing says nothing of other loads.
+const LEAST_SHARE: f64 = 0.5;
+/// A forecast that costs more than this many times its record is not followed on its strength.
+const USUAL: f64 = 4.0;
 /// Weights are scaled back when they reach this.
 const WEIGHT_MAX: f64 = 1e6;
 
@@ -167,6 +169,8 @@ impl From<Room> for Option<Outlook> {
 #[cfg(feature = "serde")]
 impl From<Option<Outlook>> for Room {
     fn from(outlook: Option<Outlook>) -> Self {
+        // What was written elsewhere is believed only when it could have been written here.
+        let outlook = outlook.filter(Outlook::is_sound);
         Self { taken: outlook.is_some(), outlook: outlook.map(Box::new) }
     }
 }
@@ -181,6 +185,8 @@ struct Forecast {
     margin: f64,
     /// What following it cost lately, in requests a second; 0 before that is known.
     cost_per_s: f64,
+    /// Whether that still tells what it costs now.
+    is_usual: bool,
 }
 
 /// A load as a window shows it.
@@ -197,14 +203,14 @@ pub(super) struct Sight {
 
 impl Default for Forecast {
     fn default() -> Self {
-        Self { counts: [0.0; BINS], margin: 0.0, cost_per_s: 0.0 }
+        Self { counts: [0.0; BINS], margin: 0.0, cost_per_s: 0.0, is_usual: false }
     }
 }
 
 impl Outlook {
     /// Nothing was seen yet but that the load was about `mean_per_s` for `mean_s` seconds.
     pub(super) fn new(view: &View<'_>, mean_per_s: f64, mean_s: f64) -> Self {
-        let margin = fractile(&[0.0; BINS], 1.0, view.config.slow_price()).0;
+        let margin = fractile(&[0.0; BINS], 1.0, 1.0, view.config.slow_price()).0;
         let forecasts = Basis::ALL.map(|_| Forecast { margin, ..Forecast::default() });
         let (opened, minute) = (view.now, view.now);
         Self { forecasts, opened, minute, weight: 1.0, mean_per_s, mean_s, ..Self::default() }
@@ -217,14 +223,14 @@ impl Outlook {
         let cheapest = |before: usize, next: usize| {
             let [before_per_s, next_per_s] =
                 [before, next].map(|index| self.forecasts[index].cost_per_s);
-            if next_per_s > 0.0 && next_per_s < before_per_s { next } else { before }
+            let known = self.forecasts[next].is_usual && next_per_s > 0.0;
+            if known && next_per_s < before_per_s { next } else { before }
         };
         let known = if self.mean_s < MEAN_S { 1 } else { Basis::ALL.len() };
         let index = (0..known).fold(0, cheapest);
-        let least_per_s = LEAST_SHARE * sight.capacity_per_s;
         Plan {
             basis: Basis::ALL[index],
-            forecast_per_s: self.forecasts_per_s(sight)[index].max(least_per_s),
+            forecast_per_s: self.forecasts_per_s(sight)[index],
             margin: self.forecasts[index].margin,
         }
     }
@@ -248,15 +254,22 @@ impl Outlook {
         self.mean_per_s = self.mean_with(sight);
         self.mean_s = (self.mean_s + sight.seconds).min(MEAN_S);
         self.note_peak(view.now, sight.level_per_s);
-        let horizon = view.config.startup_allowance();
-        let step = horizon.max(Duration::from_secs(1)) / STEPS as u32;
-        if view.now.saturating_since(self.opened) < step {
+        let horizon_s = view.config.startup_allowance().as_secs_f64().max(1.0);
+        let apart_s = view.now.saturating_since(self.opened).as_secs_f64();
+        if apart_s < horizon_s / STEPS as f64 {
             return;
         }
-        let passed_s = view.now.saturating_since(self.opened).min(MINUTE).as_secs_f64();
         self.opened = view.now;
+        let passed_s = apart_s.min(horizon_s);
         self.weight *= libm::exp2(passed_s / HALF_LIFE_S);
-        let judged = usize::from(self.open_len) == STEPS;
+        // Forecasts of before a gap are of another day; of long windows few make a start-up time.
+        let steps = libm::round(horizon_s / apart_s).clamp(1.0, STEPS as f64);
+        let is_gap = apart_s > 2.0 * horizon_s.max(sight.seconds);
+        while self.open_len > 0 && (is_gap || f64::from(self.open_len) > steps) {
+            self.open.copy_within(1.., 0);
+            self.open_len -= 1;
+        }
+        let judged = f64::from(self.open_len) >= steps;
         if judged {
             self.judge(sight);
             self.open.copy_within(1.., 0);
@@ -271,7 +284,8 @@ impl Outlook {
         let price = view.config.slow_price();
         let least_per_s = LEAST_SHARE * sight.capacity_per_s;
         for (forecast, per_s) in self.forecasts.iter_mut().zip(forecasts_per_s) {
-            let (margin, objective) = fractile(&forecast.counts, self.weight, price);
+            let (margin, objective) =
+                fractile(&forecast.counts, self.weight, PRIOR_S / passed_s, price);
             forecast.margin = margin;
             if !judged {
                 continue;
@@ -280,7 +294,28 @@ impl Outlook {
             let known = forecast.cost_per_s > 0.0;
             let before = if known { forecast.cost_per_s } else { cost_per_s };
             forecast.cost_per_s = kept * before + (1.0 - kept) * cost_per_s;
+            forecast.is_usual = cost_per_s <= USUAL * forecast.cost_per_s;
         }
+    }
+
+    /// Whether it could have been learned.
+    #[cfg(feature = "serde")]
+    fn is_sound(&self) -> bool {
+        let is_amount = |value: f64| (0.0..=1e30).contains(&value);
+        let are_rates = |rates: &[f32]| rates.iter().all(|rate| is_amount(f64::from(*rate)));
+        let is_learned = |forecast: &Forecast| {
+            let margins = EDGES[0]..=EDGES[BINS - 1];
+            are_rates(&forecast.counts)
+                && margins.contains(&forecast.margin)
+                && is_amount(forecast.cost_per_s)
+        };
+        self.forecasts.iter().all(is_learned)
+            && self.open.iter().all(|rates| are_rates(rates))
+            && usize::from(self.open_len) <= STEPS
+            && (1.0..=2.0 * WEIGHT_MAX).contains(&self.weight)
+            && is_amount(self.mean_per_s)
+            && (0.0..=MEAN_S).contains(&self.mean_s)
+            && are_rates(&self.peaks_per_s)
     }
 
     /// Holds the oldest open forecasts against what came.
@@ -288,10 +323,15 @@ impl Outlook {
         let least_per_s = LEAST_SHARE * sight.capacity_per_s;
         let scale_back = self.weight > WEIGHT_MAX;
         for (forecast, per_s) in self.forecasts.iter_mut().zip(self.open[0]) {
-            let share = sight.level_per_s / f64::from(per_s).max(least_per_s);
+            let per_s = f64::from(per_s).max(least_per_s);
+            let share = sight.level_per_s / per_s;
             let bin = EDGES.partition_point(|edge| *edge < share).min(BINS - 1);
+            // The margin multiplies large forecasts too, so each counts by its size; what is beyond
+            // the last edge counts by how far.
+            let size = per_s / self.mean_per_s.max(least_per_s);
+            let far = (share / EDGES[BINS - 1]).max(1.0);
             #[expect(clippy::cast_possible_truncation, reason = "rounded to single precision")]
-            let (weight, factor) = (self.weight as f32, (1.0 / self.weight) as f32);
+            let (weight, factor) = ((self.weight * size * far) as f32, (1.0 / self.weight) as f32);
             forecast.counts[bin] += weight;
             if scale_back {
                 forecast.counts.iter_mut().for_each(|count| *count *= factor);
@@ -328,12 +368,13 @@ impl Outlook {
 
 /// The margin whose cost is least, and that cost as a share of the forecast: the margin itself, and
 /// `price` for each request of a load that exceeds it. O(bins).
-fn fractile(counts: &[f32; BINS], weight: f64, price: f64) -> (f64, f64) {
+fn fractile(counts: &[f32; BINS], weight: f64, prior: f64, price: f64) -> (f64, f64) {
     let seen: f64 = counts.iter().copied().map(f64::from).sum();
-    let total = seen / weight + PRIOR;
+    let total = seen / weight + prior;
     let (mut beyond, mut best) = (0.0, (f64::INFINITY, 1.0));
     for (edge, count) in EDGES.iter().zip(counts).rev() {
-        let unseen = PRIOR * ((PRIOR_MOST - *edge) / (PRIOR_MOST - 1.0)).clamp(0.0, 1.0);
+        let below = ((PRIOR_MOST - *edge) / (PRIOR_MOST - 1.0)).clamp(0.0, 1.0);
+        let unseen = prior * below * below;
         let cost = edge + price * (beyond / weight + unseen) / total;
         if cost <= best.0 {
             best = (cost, *edge);
@@ -353,22 +394,24 @@ mod stored {
         counts: Vec<f32>,
         margin: f64,
         cost_per_s: f64,
+        is_usual: bool,
     }
 
     impl From<super::Forecast> for Forecast {
         fn from(forecast: super::Forecast) -> Self {
-            let super::Forecast { counts, margin, cost_per_s } = forecast;
-            Self { counts: counts.to_vec(), margin, cost_per_s }
+            let super::Forecast { counts, margin, cost_per_s, is_usual } = forecast;
+            Self { counts: counts.to_vec(), margin, cost_per_s, is_usual }
         }
     }
 
     impl From<Forecast> for super::Forecast {
         fn from(stored: Forecast) -> Self {
             let mut counts = [0.0; super::BINS];
-            for (count, stored) in counts.iter_mut().zip(stored.counts) {
+            for (count, stored) in counts.iter_mut().zip(&stored.counts) {
                 *count = stored.max(0.0);
             }
-            Self { counts, margin: stored.margin, cost_per_s: stored.cost_per_s }
+            let Forecast { margin, cost_per_s, is_usual, .. } = stored;
+            Self { counts, margin, cost_per_s, is_usual }
         }
     }
 }
