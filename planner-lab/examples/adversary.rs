@@ -1,8 +1,9 @@
 //! Looks for loads that the default policy is worst at, and prints them with their figures.
 //!
-//! `adversary [evaluations] [seed] [folder]`: loads to look at for each objective (400), the seed
-//! (1), and where to write the worst as scenarios (nowhere). Ends with 1 when something is more
-//! than [`BEYOND`] times as bad as the worst of the committed scenarios. Build it in release mode.
+//! `adversary [evaluations] [seed] [folder]`: loads to look at for each objective
+//! and size of service (400), the seed (1), and where to write the worst as scenarios (nowhere).
+//! Ends with 1 when something is more than [`BEYOND`] times as bad as the worst of the committed
+//! scenarios. Build it in release mode.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -15,6 +16,8 @@ use planner_lab::adversary::{Judge, Objective, Plan, Scenario, search};
 
 /// So many times as bad as the worst that is known is news.
 const BEYOND: f64 = 1.25;
+/// Fewest requests per second in the mean that loads are searched with: a small and a busy service.
+const MEANS_MIN_PER_S: [f64; 2] = [100.0, 1_000.0];
 /// Climbs of each objective that are measured in full.
 const MEASURED: usize = 3;
 
@@ -27,13 +30,16 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let judge = Judge::new()?;
     let hurried = judge.clone().in_a_hurry();
     let mut is_news = false;
-    for objective in Objective::ALL {
+    let plans = MEANS_MIN_PER_S.into_iter().flat_map(|mean_min_per_s| {
+        Objective::ALL.map(|objective| Plan { objective, mean_min_per_s, evaluations, seed })
+    });
+    for plan in plans {
+        let Plan { objective, mean_min_per_s, .. } = plan;
         let begun = Instant::now();
-        let plan = Plan { objective, evaluations, seed };
         let found = search(&hurried, &plan, |progress| {
             if progress.evaluations.is_multiple_of(100) {
                 eprintln!(
-                    "{objective}: {} loads, {} climbs, worst {:.3}, {:.0} s",
+                    "{objective} from {mean_min_per_s}/s: {} loads, {} climbs, worst {:.3}, {:.0} s",
                     progress.evaluations,
                     progress.climbs,
                     progress.worst,
@@ -43,7 +49,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         })?;
         for (place, found) in found.into_iter().take(MEASURED).enumerate() {
             let scenario = Scenario {
-                name: format!("{objective}-{seed}-{place}"),
+                name: format!("{objective}-{mean_min_per_s}-{seed}-{place}"),
                 objective,
                 seed,
                 load: String::new(),

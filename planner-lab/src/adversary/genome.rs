@@ -16,9 +16,6 @@ const STEP_S: u32 = 5;
 const HORIZON_S: std::ops::RangeInclusive<u32> = 7_200..=21_600;
 /// Most requests per second: nine tenths of what 100 replicas of 50 a second answer.
 const RATE_MAX: u32 = 4_500;
-/// Fewest requests per second in the mean: below two replicas' worth, one replica more or less is
-/// half of the cost.
-const MEAN_MIN: f64 = 100.0;
 /// Heights are multiples of this.
 const HEIGHT_STEP: u32 = 10;
 
@@ -205,14 +202,8 @@ impl Piece {
     }
 }
 
-const NOTHING: Piece = Piece {
-    shape: Shape::Level,
-    from_s: 0,
-    length_s: 0,
-    height_per_s: 0,
-    every_s: 0,
-    width_s: 0,
-};
+const NOTHING: Piece =
+    Piece { shape: Shape::Level, from_s: 0, length_s: 0, height_per_s: 0, every_s: 0, width_s: 0 };
 
 /// A wave from 0 over 1 and back. Two parabolas do for a cosine: the same bits everywhere.
 fn wave(phase_s: u32, every_s: u32) -> f64 {
@@ -285,10 +276,10 @@ impl Genome {
         }
     }
 
-    /// Whether there is enough load for shares to mean something.
-    pub(super) fn is_busy(&self) -> bool {
+    /// Whether there are at least so many requests per second in the mean.
+    pub(super) fn is_busy(&self, mean_min_per_s: f64) -> bool {
         let steps = f64::from(self.horizon_s / STEP_S);
-        self.rates_per_s().iter().sum::<f64>() / steps >= MEAN_MIN
+        self.rates_per_s().iter().sum::<f64>() / steps >= mean_min_per_s
     }
 
     fn rates_per_s(&self) -> Vec<f64> {
@@ -392,8 +383,14 @@ mod tests {
         assert_eq!(of(Shape::Burst)[3..5], [0.0, 100.0]);
         assert_eq!(of(Shape::Burst)[15..17], [100.0, 0.0]);
         assert_eq!(of(Shape::Step)[3..5], [0.0, 100.0]);
-        assert_eq!((of(Shape::Ramp)[4], of(Shape::Ramp)[10], of(Shape::Ramp)[19]), (0.0, 50.0, 100.0));
-        assert_eq!((of(Shape::Sine)[4], of(Shape::Sine)[6], of(Shape::Sine)[8]), (0.0, 50.0, 100.0));
+        assert_eq!(
+            (of(Shape::Ramp)[4], of(Shape::Ramp)[10], of(Shape::Ramp)[19]),
+            (0.0, 50.0, 100.0)
+        );
+        assert_eq!(
+            (of(Shape::Sine)[4], of(Shape::Sine)[6], of(Shape::Sine)[8]),
+            (0.0, 50.0, 100.0)
+        );
         assert_eq!(of(Shape::Spikes)[4..8], [100.0, 100.0, 0.0, 0.0]);
         let silenced = rates(&[Shape::Level, Shape::Silence, Shape::Step]);
         assert_eq!((silenced[3], silenced[4], silenced[16]), (100.0, 0.0, 200.0));

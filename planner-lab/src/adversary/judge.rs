@@ -270,9 +270,12 @@ impl Judge {
 fn best(schedules: &[Best], planner: &Figures) -> Best {
     let Figures { replica_hours, violation_share, cost_hours, .. } = *planner;
     let own = Best { replica_hours, violation_share, cost_hours };
-    schedules.iter().copied().fold(own, |best, it| {
-        if it.cost_hours < best.cost_hours { it } else { best }
-    })
+    schedules.iter().copied().fold(
+        own,
+        |best, it| {
+            if it.cost_hours < best.cost_hours { it } else { best }
+        },
+    )
 }
 
 /// The fewest replica-hours with no more violations; without such a schedule no number of them.
@@ -307,10 +310,7 @@ mod tests {
             every_s: 0,
             width_s: 0,
         };
-        let pieces = vec![
-            piece(Shape::Level, 0, 0, 300),
-            piece(Shape::Burst, 3_600, 300, 2_000),
-        ];
+        let pieces = vec![piece(Shape::Level, 0, 0, 300), piece(Shape::Burst, 3_600, 300, 2_000)];
         Genome { horizon_s: 7_200, pieces }
     }
 

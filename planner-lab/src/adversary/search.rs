@@ -9,13 +9,18 @@ use super::{AdversaryError, Genome, Judge, Objective};
 const TRIES: usize = 12;
 /// A climb ends after so many changes in a row that made nothing worse.
 const PATIENCE: usize = 60;
+/// Share of the badness that has to be left without a piece for it to go.
+const KEPT: f64 = 0.95;
 
 /// What is searched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "written out by those who search")]
 pub struct Plan {
     /// What loads should be bad by.
     pub objective: Objective,
+    /// Fewest requests per second in the mean. Below two replicas' worth, one replica more or less
+    /// is half of the cost; a search for busy services asks for more.
+    pub mean_min_per_s: f64,
     /// Loads that are looked at, all climbs together.
     pub evaluations: usize,
     /// The seed of all that is random.
@@ -54,7 +59,8 @@ pub struct Found {
 /// use planner_lab::adversary::{Judge, Objective, Plan, search};
 ///
 /// let judge = Judge::new()?.in_a_hurry();
-/// let plan = Plan { objective: Objective::Restless, evaluations: 4, seed: 1 };
+/// let objective = Objective::Restless;
+/// let plan = Plan { objective, mean_min_per_s: 100.0, evaluations: 4, seed: 1 };
 /// let found = search(&judge, &plan, |_| ())?;
 /// assert_eq!(found, search(&judge, &plan, |_| ())?);
 /// # Ok::<(), planner_lab::adversary::AdversaryError>(())
@@ -75,33 +81,61 @@ pub fn search(
         while progress.evaluations < plan.evaluations && in_vain < PATIENCE {
             let genome = match &top {
                 Some(top) if tries >= TRIES => top.genome.mutated(&mut random),
-                _ => busy(&mut random),
+                _ => busy(&mut random, plan.mean_min_per_s),
             };
             tries += 1;
             progress.evaluations += 1;
             in_vain += usize::from(tries > TRIES);
             let than = top.as_ref().map_or(0.0, |it| it.badness);
-            if genome.is_busy()
-                && let Some(badness) = judge.badness(&genome, plan.objective, than)?
-                && badness > than
-            {
-                top = Some(Found { genome, badness });
+            if let Some(worse) = worse(judge, plan, genome, than)? {
+                progress.worst = progress.worst.max(worse.badness);
+                top = Some(worse);
                 in_vain = 0;
-                progress.worst = progress.worst.max(badness);
             }
             seen(progress);
         }
-        all.extend(top);
+        if let Some(top) = top {
+            all.push(simplified(judge, plan, top)?);
+        }
     }
     all.sort_by(|a, b| b.badness.total_cmp(&a.badness));
     Ok(all)
 }
 
-/// A load at random that is not mostly nothing. Most are not.
-fn busy(random: &mut ChaCha8Rng) -> Genome {
+/// The load with its badness, when that is more than `than`.
+fn worse(
+    judge: &Judge,
+    plan: &Plan,
+    genome: Genome,
+    than: f64,
+) -> Result<Option<Found>, AdversaryError> {
+    if !genome.is_busy(plan.mean_min_per_s) {
+        return Ok(None);
+    }
+    let badness = judge.badness(&genome, plan.objective, than)?;
+    Ok(badness.filter(|badness| *badness > than).map(|badness| Found { genome, badness }))
+}
+
+/// The load without the pieces that matter little: what is left is easier to understand.
+fn simplified(judge: &Judge, plan: &Plan, mut found: Found) -> Result<Found, AdversaryError> {
+    let least = KEPT * found.badness;
+    let mut at = 0;
+    while at < found.genome.pieces.len() && found.genome.pieces.len() > 1 {
+        let mut genome = found.genome.clone();
+        genome.pieces.remove(at);
+        match worse(judge, plan, genome, least)? {
+            Some(simpler) => found = simpler,
+            None => at += 1,
+        }
+    }
+    Ok(found)
+}
+
+/// A load at random that is busy enough, if that is soon found.
+fn busy(random: &mut ChaCha8Rng, mean_min_per_s: f64) -> Genome {
     let mut genome = Genome::random(random);
     for _ in 0..20 {
-        if genome.is_busy() {
+        if genome.is_busy(mean_min_per_s) {
             break;
         }
         genome = Genome::random(random);
@@ -115,7 +149,8 @@ mod tests {
 
     fn found(seed: u64, evaluations: usize) -> Vec<Found> {
         let judge = Judge::new().expect("policies").in_a_hurry();
-        let plan = Plan { objective: Objective::Restless, evaluations, seed };
+        let objective = Objective::Restless;
+        let plan = Plan { objective, mean_min_per_s: 100.0, evaluations, seed };
         search(&judge, &plan, |_| ()).expect("a search")
     }
 
