@@ -19,6 +19,9 @@ const RATE_MAX: u32 = 4_500;
 /// Heights are multiples of this.
 const HEIGHT_STEP: u32 = 10;
 
+/// The rule of all times of a piece.
+const TIME: &str = "a multiple of 5 within the horizon, 0 where the shape has no use";
+
 /// What a piece does to the rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -305,7 +308,6 @@ impl Genome {
         }
         for piece in &self.pieces {
             let normal = piece.normal(self.horizon_s);
-            const TIME: &str = "a multiple of 5 within the horizon, 0 where the shape has no use";
             for (name, value, is_so, rule) in [
                 ("from_s", piece.from_s, piece.from_s == normal.from_s, TIME),
                 ("length_s", piece.length_s, piece.length_s == normal.length_s, TIME),

@@ -180,11 +180,10 @@ pub fn table(scenarios: &[Scenario]) -> String {
 impl Objective {
     const fn title(self) -> &'static str {
         match self {
-            Self::Cost => "Cost",
+            Self::Cost | Self::Peers => "Cost",
             Self::Violations => "Violations",
             Self::Hours => "Hours",
             Self::Restless => "Turns",
-            Self::Peers => "Cost",
         }
     }
 
