@@ -39,7 +39,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         let found = search(&hurried, &plan, |progress| {
             if progress.evaluations.is_multiple_of(100) {
                 eprintln!(
-                    "{objective} from {mean_min_per_s}/s: {} loads, {} climbs, worst {:.3}, {:.0} s",
+                    "{objective}, {mean_min_per_s}/s: {} loads, {} climbs, worst {:.3}, {:.0} s",
                     progress.evaluations,
                     progress.climbs,
                     progress.worst,

@@ -1,8 +1,8 @@
-//! The worst loads that were found: the policy is no worse on them than it was, and the search finds
-//! the same again.
+//! The worst loads that were found: the policy is no worse on them than it was, and the search
+//! finds the same again.
 //!
-//! `BLESS=1 cargo test -p planner-lab --test adversary` measures the scenarios anew and writes them,
-//! and the table of `docs/worst-cases.md`.
+//! `BLESS=1 cargo test -p planner-lab --test adversary` measures the scenarios anew and writes
+//! them, and the table of `docs/worst-cases.md`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
