@@ -75,7 +75,7 @@ fn judged(scenario: &Scenario, known: Option<f64>) -> bool {
     println!(
         "{}: {badness:.3}, worst known {}{}",
         scenario.name,
-        known.map_or("none".to_owned(), |known| format!("{known:.3}")),
+        known.map_or_else(|| "none".to_owned(), |known| format!("{known:.3}")),
         if is_news { ": NEWS" } else { "" },
     );
     for (name, figures) in
