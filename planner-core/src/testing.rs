@@ -80,7 +80,7 @@ impl Scene {
 
     /// The same, with a window of so many seconds.
     pub(crate) fn lasting(mut self, seconds: u64) -> Self {
-        self.window.start = at(self.now.as_secs_f64() as u64 - seconds);
+        self.window.start = self.now.saturating_sub(Duration::from_secs(seconds));
         self
     }
 

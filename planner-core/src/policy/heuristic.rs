@@ -392,7 +392,7 @@ mod tests {
     /// replicas; one window of five seconds after the other.
     fn bursts(burst_per_s: f64) -> (HeuristicState, Scene) {
         let scene = |number: u64| {
-            let rate = if number / 12 % 5 == 0 { burst_per_s } else { 100.0 };
+            let rate = if (number / 12).is_multiple_of(5) { burst_per_s } else { 100.0 };
             let scene = told(Scene::calm(5 * number, 20)).with_traffic(rate, rate, 2);
             scene.lasting(5)
         };
