@@ -44,6 +44,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 const LEAST_SHARE: f64 = 0.5;
 /// A forecast that costs more than this many times its record is not followed on its strength.
 const USUAL: f64 = 4.0;
+/// Shares are taken for no more than this, and so is what is no number.
+const SHARE_MAX: f64 = 1e9;
+/// An observation counts at most so many times, for its size and for how far off it is.
+const TIMES_MAX: f64 = 1e3;
 /// Weights are scaled back when they reach this.
 const WEIGHT_MAX: f64 = 1e6;
 
@@ -324,12 +328,12 @@ impl Outlook {
         let scale_back = self.weight > WEIGHT_MAX;
         for (forecast, per_s) in self.forecasts.iter_mut().zip(self.open[0]) {
             let per_s = f64::from(per_s).max(least_per_s);
-            let share = sight.level_per_s / per_s;
+            let share = (sight.level_per_s / per_s).min(SHARE_MAX);
             let bin = EDGES.partition_point(|edge| *edge < share).min(BINS - 1);
             // The margin multiplies large forecasts too, so each counts by its size; what is beyond
             // the last edge counts by how far.
-            let size = per_s / self.mean_per_s.max(least_per_s);
-            let far = (share / EDGES[BINS - 1]).max(1.0);
+            let size = (per_s / self.mean_per_s.max(least_per_s)).min(TIMES_MAX);
+            let far = (share / EDGES[BINS - 1]).clamp(1.0, TIMES_MAX);
             #[expect(clippy::cast_possible_truncation, reason = "rounded to single precision")]
             let (weight, factor) = ((self.weight * size * far) as f32, (1.0 / self.weight) as f32);
             forecast.counts[bin] += weight;
