@@ -10,7 +10,7 @@ use crate::telemetry::Traffic;
 /// Windows over which the arrival rate is averaged to find busy replicas, and to prove a load.
 pub(super) const RATE_WINDOWS: usize = 5;
 /// Windows over which it is averaged before a projection onto fewer replicas.
-const PROJECTION_WINDOWS: usize = 10;
+const PROJECTION_WINDOWS: usize = 8;
 /// What is left of the learned capacity after a window that was used up at less: a service that
 /// became slower is believed step by step.
 const CAPACITY_DECAY: f64 = 0.98;

@@ -128,31 +128,26 @@ pub(super) struct Outlook {
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(from = "Option<Outlook>", into = "Option<Outlook>"))]
-pub(super) struct Room {
-    outlook: Option<Box<Outlook>>,
-    /// Whether there is one in it.
-    taken: bool,
-}
+pub(super) struct Room(Option<Box<Outlook>>);
 
 impl Room {
     pub(super) fn get(&self) -> Option<&Outlook> {
-        self.outlook.as_deref().filter(|_| self.taken)
+        self.0.as_deref().filter(|outlook| outlook.is_taken())
     }
 
     pub(super) fn get_mut(&mut self) -> Option<&mut Outlook> {
-        self.outlook.as_deref_mut().filter(|_| self.taken)
+        self.0.as_deref_mut().filter(|outlook| outlook.is_taken())
     }
 
     pub(super) fn put(&mut self, outlook: Outlook) {
-        self.taken = true;
-        match &mut self.outlook {
+        match &mut self.0 {
             Some(room) => **room = outlook,
-            None => self.outlook = Some(Box::new(outlook)),
+            None => self.0 = Some(Box::new(outlook)),
         }
     }
 
     pub(super) fn reserve(&mut self) {
-        self.outlook.get_or_insert_with(Box::default);
+        self.0.get_or_insert_with(Box::default);
     }
 }
 
@@ -174,8 +169,7 @@ impl From<Room> for Option<Outlook> {
 impl From<Option<Outlook>> for Room {
     fn from(outlook: Option<Outlook>) -> Self {
         // What was written elsewhere is believed only when it could have been written here.
-        let outlook = outlook.filter(Outlook::is_sound);
-        Self { taken: outlook.is_some(), outlook: outlook.map(Box::new) }
+        Self(outlook.filter(Outlook::is_sound).map(Box::new))
     }
 }
 
@@ -218,6 +212,11 @@ impl Outlook {
         let forecasts = Basis::ALL.map(|_| Forecast { margin, ..Forecast::default() });
         let (opened, minute) = (view.now, view.now);
         Self { forecasts, opened, minute, weight: 1.0, mean_per_s, mean_s, ..Self::default() }
+    }
+
+    /// Whether it is one, and not the room for one.
+    const fn is_taken(&self) -> bool {
+        self.weight > 0.0
     }
 
     /// The load to plan for when a window shows `sight`.
