@@ -17,21 +17,20 @@ const LONGER: [&str; 2] = ["planner-core/src/config.rs", "planner-core/src/plann
 /// Every Rust source of the tree, with its path from the root.
 fn sources() -> Vec<(String, String)> {
     let mut sources = Vec::new();
-    let mut folders: Vec<PathBuf> =
-        [
-            "planner-core",
-            "planner-lab",
-            "planner-laws",
-            "planner-peers",
-            "adapters",
-            "benches",
-            "examples",
-            "tests",
-        ]
-            .into_iter()
-            .filter(|name| root().join(name).is_dir())
-            .map(|name| root().join(name))
-            .collect();
+    let mut folders: Vec<PathBuf> = [
+        "planner-core",
+        "planner-lab",
+        "planner-laws",
+        "planner-peers",
+        "adapters",
+        "benches",
+        "examples",
+        "tests",
+    ]
+    .into_iter()
+    .filter(|name| root().join(name).is_dir())
+    .map(|name| root().join(name))
+    .collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
