@@ -359,8 +359,8 @@ setters! {
     coverage_min: f64;
     /// Share of the learned capacity that a replica should be used at, 0.05 to 1; default 0.8.
     target_utilisation: f64;
-    /// Requests per second that a replica is known to answer, which stands in until that is learned,
-    /// up to 1e6; default 0, which is none.
+    /// Requests per second that a replica is known to answer, which stands in until that is
+    /// learned, up to 1e6; default 0, which is none.
     capacity_hint_per_s: f64;
     /// What a request that waits too long costs, in times what serving one costs, 0 to 1e4; default
     /// 9. The higher, the more replicas are kept for bursts like those that were seen.

@@ -4,8 +4,8 @@
 //! carry, then how far arrivals exceed answers, then how far the latency is beyond its limit. In
 //! calm it follows the learned capacity before latency suffers.
 //!
-//! Where the load moves and it is known what a replica carries, counts are planned for the load of a
-//! start-up time later, with a margin learned from how it moved before (see `outlook`).
+//! Where the load moves and it is known what a replica carries, counts are planned for the load of
+//! a start-up time later, with a margin learned from how it moved before (see `outlook`).
 //!
 //! In: where traffic is known, the load is projected onto fewer replicas and compared with what a
 //! replica has carried. Where it is not, one replica less is an experiment: watched, undone at

@@ -227,7 +227,7 @@ mod tests {
         let written_out = orders("hpa:target=0.6", [600, 60], 300, 720);
         let left_out = orders("hpa:rules=0,target=0.6", [600, 60], 300, 720);
         assert_eq!(written_out.first(), Some(&(15, 20)));
-        // The last round that asked for 20 is that at 300 s. Without rules it still counts at 600 s.
+        // The last round that asked for 20 is that at 300 s. Without rules it counts at 600 s too.
         assert_eq!((written_out[1], left_out[1]), ((600, 16), (615, 16)));
     }
 

@@ -234,7 +234,7 @@ fn duplicated(rates: &[f64]) -> Option<Finding> {
         }
         let pairs = rates[first..second].iter().zip(&rates[second..]);
         let steps = pairs.take_while(|(one, other)| one.to_bits() == other.to_bits()).count();
-        // Of stretches of equal length, the earliest: the hashes are in no order that means anything.
+        // Of stretches of equal length, the earliest: the order of hashes means nothing.
         let better = |(from, _, before)| steps > before || steps == before && first < from;
         if steps >= STRETCH_STEPS_MIN && longest.is_none_or(better) {
             longest = Some((first, second, steps));

@@ -118,7 +118,7 @@ impl Parser<'_> {
         Ok(id)
     }
 
-    /// An expression of operators that bind as tightly as `least` or more; with 0, conditionals too.
+    /// An expression of operators that bind as tightly as `least` or more; with 0 conditionals too.
     fn expression(&mut self, least: u16) -> Result<Id, FormulaError> {
         if self.depth >= Formula::DEPTH_MAX {
             return Err(FormulaError::TooDeep { at: self.at });
