@@ -347,7 +347,7 @@ fn a_pause_behind_the_divergence_is_one_on_the_model_too() {
     let report = ask(&(header, records), &["bounds.max=4"]).expect("an answer");
     let Continuation { recorded, changed, .. } = simulated(&report);
     assert_eq!((recorded.actions(), changed.actions()), (1, 1));
-    assert_eq!((recorded.replicas_last, changed.replicas_last), (7, 4));
+    assert_eq!((recorded.replicas_last, changed.replicas_last), (9, 4));
 }
 
 #[test]

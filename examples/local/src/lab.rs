@@ -2,7 +2,7 @@
 //!
 //! - [`load`]: files, folders and loads that are made up.
 //! - [`service`], [`plant`]: the simulated service.
-//! - [`run`]: policies on one load, second by second.
+//! - [`mod@run`]: policies on one load, second by second.
 //! - [`score`]: what violations and replicas cost each policy on many loads.
 //! - [`optimum`]: the least that was possible.
 //! - [`whatif`]: a recorded journal with other settings.

@@ -316,10 +316,10 @@ mod tests {
 
     #[test]
     fn a_request_that_waits_is_paid_for_in_the_policys_own_currency() {
-        // Eight times a fiftieth of a second.
+        // Nine times a fiftieth of a second.
         let judge = Judge::new().expect("policies");
-        assert_eq!(judge.price_s(), 8.0 / 50.0);
-        assert_eq!(judge.cost_hours(1.0, 22_500.0), 2.0);
+        assert_eq!(judge.price_s(), 9.0 / 50.0);
+        assert_eq!(judge.cost_hours(1.0, 20_000.0), 2.0);
     }
 
     #[test]
