@@ -128,7 +128,7 @@ fn the_score_never_reaches_the_planner() {
     );
     assert!(output.status.success());
     let journal = std::fs::read_to_string(out.join("journal.jsonl")).expect("a journal");
-    assert!(!journal.contains("slo") && !journal.contains("77.25"));
+    assert!(!journal.contains("slo_") && !journal.contains("77.25"));
     assert_eq!(json(&out.join("run.json"))["slo_ms"], 77.25);
 }
 

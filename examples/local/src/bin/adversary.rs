@@ -104,7 +104,7 @@ fn judged(scenario: &Scenario, known: Option<f64>) -> bool {
 
 /// The worst of the committed scenarios by each objective, whatever it was searched for.
 fn known() -> Result<BTreeMap<Objective, f64>, Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../planner-lab/scenarios");
     let mut worst = BTreeMap::new();
     for entry in fs::read_dir(folder)? {
         let scenario = Scenario::from_json(&fs::read_to_string(entry?.path())?)?;
