@@ -19,6 +19,7 @@ use planner_core::{
 pub use sense::{Averaged, EachSecond, Nothing, Sense};
 
 use crate::fluid::Second;
+use crate::plant::count;
 
 /// Health probes of a window at least: a service that nobody uses is measured all the same.
 const PROBES: u32 = 20;
@@ -188,13 +189,6 @@ impl Gathered {
             None => builder.build(),
         }
     }
-}
-
-/// A number of requests, rounded down.
-fn count(requests: f64) -> u32 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within u32")]
-    let count = requests.clamp(0.0, 1e9) as u32;
-    count
 }
 
 #[cfg(test)]

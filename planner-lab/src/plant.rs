@@ -210,7 +210,7 @@ impl Plant {
 }
 
 /// A number of requests, rounded down.
-fn count(requests: f64) -> u32 {
+pub(crate) fn count(requests: f64) -> u32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within u32")]
     let count = requests.clamp(0.0, 1e9) as u32;
     count

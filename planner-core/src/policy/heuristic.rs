@@ -219,10 +219,11 @@ fn undo(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
 
 /// More replicas before latency suffers, by what a replica carries and how the load moves.
 fn busy(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
-    let outlook = state.needed_out(view);
-    let planned = outlook.map(|need| need.replicas);
-    let foresees = state.needed(view).is_some();
-    let needed = if foresees { planned } else { state.busy_replicas(view) }?;
+    let outlook = state.needed(view);
+    let needed = match outlook {
+        Some(need) => need.is_more_than(view.current).then_some(need.replicas),
+        None => state.busy_replicas(view),
+    }?;
     let capacity = state.capacity_per_s(view)? * f64::from(view.current.max(1));
     let utilisation = (view.window.traffic?.arrivals_per_s / capacity).min(REPLICAS_MAX);
     let proposal = Proposal::band(view.current, needed, needed)
@@ -257,11 +258,10 @@ fn scale_in(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
             _ => proposal,
         }
     };
-    if state.needed(view).is_some() {
-        let need = state.needed_in(view)?;
-        let reason = foreseen(&need);
+    if let Some(need) = state.needed(view) {
         let preferred = need.replicas.max(least);
-        return (preferred < current).then(|| fewer(preferred, reason));
+        return (need.is_less_than(current) && preferred < current)
+            .then(|| fewer(preferred, foreseen(&need)));
     }
     if let Some((needed, limit_per_s)) = state.projected_replicas(view) {
         let needed = needed.max(least);
@@ -430,6 +430,43 @@ mod tests {
         // Margins are learned with a window, so the next one follows the price.
         Heuristic.learn(&calm.view(), 20, &mut state);
         assert_eq!(propose(&calm, &state).preferred, 3, "100/s at 80 % of 50/s each");
+    }
+
+    #[test]
+    fn an_outlook_without_traffic_leaves_scaling_in_to_experiments() {
+        let (state, mut calm) = bursts(300.0);
+        calm.window.traffic = None;
+        let proposal = propose(&calm, &state);
+        assert_eq!(proposal.preferred, 19);
+        assert!(proposal.reasons.contains(&Reason::Experiment { from: 20 }), "{proposal:?}");
+    }
+
+    #[test]
+    fn what_was_carried_corrects_an_operator_who_knows_of_less() {
+        let mut calm = Scene::calm(1, 2).with_traffic(100.0, 100.0, 2);
+        let builder = crate::Config::builder(calm.config.bounds());
+        calm.config = builder.capacity_hint_per_s(5.0).build().expect("settings");
+        let state = taught(&[Scene::calm(1, 2).with_traffic(100.0, 100.0, 2)]);
+        assert_eq!(HeuristicState::default().capacity_per_s(&calm.view()), Some(5.0));
+        assert_eq!(state.capacity_per_s(&calm.view()), Some(50.0));
+    }
+
+    #[test]
+    fn margins_look_a_start_up_time_ahead_however_long_windows_are() {
+        // Ten minutes of 100/s and ten of 150/s, in turns: a start-up time sees few of the rises.
+        let margin = |seconds: u64| {
+            let scene = |number: u64| {
+                let rate = if (number * seconds / 600).is_multiple_of(2) { 100.0 } else { 150.0 };
+                let scene = told(Scene::calm(number * seconds, 20)).with_traffic(rate, rate, 2);
+                scene.lasting(seconds)
+            };
+            let windows = 36_000 / seconds;
+            let state = taught(&(1..windows).map(scene).collect::<Vec<_>>());
+            let need = state.needed(&scene(windows).view()).expect("the load moved");
+            need.plan.margin
+        };
+        let (short, long) = (margin(5), margin(60));
+        assert!((short - long).abs() < 0.1, "{short} and {long}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use planner_core::{Latencies, Latency, Timestamp, Traffic, Window, WindowError};
 
 use super::model::Model;
 use crate::optimum::fluid::Service;
+use crate::plant::count;
 
 /// Most steps of a window, so that a window of years costs no more than others.
 const STEPS_MAX: f64 = 600.0;
@@ -218,13 +219,6 @@ impl Simulated {
         }
         told.build()
     }
-}
-
-/// A number of requests, rounded down.
-fn count(requests: f64) -> u32 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within u32")]
-    let count = requests.clamp(0.0, 1e9) as u32;
-    count
 }
 
 #[cfg(test)]

@@ -202,6 +202,18 @@ pub(super) struct Need {
     pub(super) plan: Plan,
 }
 
+impl Need {
+    /// Whether it is worth adding replicas to `current`.
+    pub(super) fn is_more_than(&self, current: u32) -> bool {
+        f64::from(self.replicas) > (1.0 + SLACK_OUT) * f64::from(current)
+    }
+
+    /// Whether it is worth removing replicas from `current`.
+    pub(super) fn is_less_than(&self, current: u32) -> bool {
+        f64::from(self.replicas) < (1.0 - SLACK_IN) * f64::from(current)
+    }
+}
+
 impl HeuristicState {
     /// Requests per second that one replica can answer; `None` until one was used up, unless the
     /// operator knows. What was carried corrects an operator who knows of less.
@@ -247,18 +259,6 @@ impl HeuristicState {
         let least = busy + spare * busy.min(libm::sqrt(POOLED * busy));
         let replicas = replicas_for(least.max(plan.per_s() / sight.capacity_per_s), 1.0);
         Some(Need { replicas, plan })
-    }
-
-    /// What the outlook asks for beyond the current count, where that is worth a change.
-    pub(super) fn needed_out(&self, view: &View<'_>) -> Option<Need> {
-        let most = (1.0 + SLACK_OUT) * f64::from(view.current);
-        self.needed(view).filter(|need| f64::from(need.replicas) > most)
-    }
-
-    /// What the outlook asks for below the current count, where that is worth a change.
-    pub(super) fn needed_in(&self, view: &View<'_>) -> Option<Need> {
-        let least = (1.0 - SLACK_IN) * f64::from(view.current);
-        self.needed(view).filter(|need| f64::from(need.replicas) < least)
     }
 
     /// Mean arrivals per second over the last `windows`, the present one included, and the

@@ -222,14 +222,12 @@ impl Outlook {
         let steps = libm::round(horizon_s / apart_s).clamp(1.0, STEPS as f64);
         let is_gap = apart_s > 2.0 * horizon_s.max(sight.seconds);
         while self.open_len > 0 && (is_gap || f64::from(self.open_len) > steps) {
-            self.open.copy_within(1.., 0);
-            self.open_len -= 1;
+            self.drop_oldest();
         }
         let judged = f64::from(self.open_len) >= steps;
         if judged {
             self.judge(sight);
-            self.open.copy_within(1.., 0);
-            self.open_len -= 1;
+            self.drop_oldest();
         }
         #[expect(clippy::cast_possible_truncation, reason = "rounded to single precision")]
         if let Some(slot) = self.open.get_mut(usize::from(self.open_len)) {
@@ -252,6 +250,12 @@ impl Outlook {
             forecast.cost_per_s = kept * before + (1.0 - kept) * cost_per_s;
             forecast.is_usual = cost_per_s <= USUAL * forecast.cost_per_s;
         }
+    }
+
+    /// Forgets the oldest open forecasts.
+    fn drop_oldest(&mut self) {
+        self.open.copy_within(1.., 0);
+        self.open_len = self.open_len.saturating_sub(1);
     }
 
     /// Whether it could have been learned.
@@ -364,7 +368,7 @@ mod stored {
         fn from(stored: Forecast) -> Self {
             let mut counts = [0.0; super::BINS];
             for (count, stored) in counts.iter_mut().zip(&stored.counts) {
-                *count = stored.max(0.0);
+                *count = *stored;
             }
             let Forecast { margin, cost_per_s, is_usual, .. } = stored;
             Self { counts, margin, cost_per_s, is_usual }

@@ -53,3 +53,42 @@ impl From<Option<Outlook>> for Room {
         Self(outlook.filter(Outlook::is_sound).map(Box::new))
     }
 }
+
+#[cfg(all(test, feature = "serde"))]
+mod tests {
+    use super::*;
+    use crate::testing::Scene;
+
+    #[test]
+    fn what_could_not_have_been_learned_is_not_restored() {
+        let outlook = Outlook::new(&Scene::calm(100, 2).view(), 80.0, 50.0);
+        let mut room = Room::default();
+        room.put(outlook);
+        let written = serde_json::to_value(&room).expect("serialisable");
+        let restored = |text: &serde_json::Value| -> Room {
+            serde_json::from_value(text.clone()).expect("an outlook")
+        };
+        assert_eq!(restored(&written), room);
+        for (place, value) in [
+            ("/weight", 0.0),
+            ("/weight", 1e300),
+            ("/mean_per_s", -1.0),
+            ("/open_len", 200.0),
+            ("/forecasts/0/margin", 1e9),
+            ("/forecasts/1/counts/3", -1.0),
+            ("/peaks_per_s/0", -1.0),
+        ] {
+            let mut edited = written.clone();
+            let number = edited.pointer_mut(place).expect("a field");
+            *number = if place == "/open_len" { 200.into() } else { value.into() };
+            assert_eq!(restored(&edited).get(), None, "{place} {value}");
+        }
+    }
+
+    #[test]
+    fn room_that_was_made_early_holds_nothing() {
+        let mut room = Room::default();
+        room.reserve();
+        assert_eq!((room.get(), &room), (None, &Room::default()));
+    }
+}
