@@ -11,11 +11,10 @@ use planner_core::Timestamp;
 use super::activation::Hold;
 use super::fallback::Replicas;
 use super::{MetricType, Target};
+use crate::hpa::calculator::Tolerance;
 
 /// How often it looks.
 pub(super) const SYNC: Duration = Duration::from_secs(15);
-/// Share by which a metric may miss its target without consequence.
-const TOLERANCE: f64 = 0.1;
 /// How long a recommendation keeps later ones from scaling in below it.
 const STABILISATION: Duration = Duration::from_secs(300);
 /// Time to which the limits of scaling out apply.
@@ -36,11 +35,15 @@ pub(super) fn recommended((value_milli, target): Metric, replicas: Replicas) -> 
     match target.metric_type() {
         MetricType::AverageValue => {
             let ratio = value / (target_milli * f64::from(replicas.current));
-            if is_tolerable(ratio) { replicas.current } else { count(value / target_milli) }
+            if Tolerance::default().allows(ratio) {
+                replicas.current
+            } else {
+                count(value / target_milli)
+            }
         }
         MetricType::Value => {
             let ratio = value / target_milli;
-            if is_tolerable(ratio) {
+            if Tolerance::default().allows(ratio) {
                 replicas.current
             } else {
                 count(ratio * f64::from(replicas.ready))
@@ -63,10 +66,6 @@ pub(super) fn recommended_by_all(
         }
     }
     highest.filter(|highest| !is_missing || *highest >= replicas.current)
-}
-
-fn is_tolerable(ratio: f64) -> bool {
-    (1.0 - ratio).abs() <= TOLERANCE
 }
 
 /// As many replicas, at least; none for a negative value.
