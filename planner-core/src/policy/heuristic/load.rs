@@ -146,7 +146,8 @@ pub(super) fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
         state.recent = Recent::default();
         return;
     };
-    let (sight, first, ready) = (state.sight(view), state.recent.len == 0, view.ready);
+    learn_outlook(view, load, state);
+    let (first, ready) = (state.recent.len == 0, view.ready);
     let steady = (first || state.recent.ready == ready)
         && view.pending() == 0
         && (view.settled_windows > 1 || first)
@@ -168,19 +169,25 @@ pub(super) fn learn_load(view: &View<'_>, state: &mut HeuristicState) {
         state.throughput_per_s = (state.throughput_per_s * kept).max(per_replica_per_s);
         state.used_up |= hurts_by_load;
     }
-    if let Some(sight) = sight {
-        if let Some(outlook) = state.outlook.get_mut() {
-            outlook.learn(view, &sight);
-        } else if let Some(outlook) = state.first_outlook(view, &sight) {
-            state.outlook.put(outlook);
-        }
-    }
     state.recent.push(load, ready, steady && view.signal.near && view.is_warm());
     let proven = usize::from(state.recent.steady) >= RATE_WINDOWS;
     let latest = state.recent.as_slice().iter().rev().take(RATE_WINDOWS);
     if proven && let Some((mean, _)) = mean_per_s(latest) {
         let per_replica_per_s = mean / f64::from(ready.max(1));
         state.proven_per_s = state.proven_per_s.max(per_replica_per_s);
+    }
+}
+
+/// Learns how the load moves. A load that stands still is told so by its mean alone.
+fn learn_outlook(view: &View<'_>, load: Load, state: &mut HeuristicState) {
+    if state.outlook.get().is_none() {
+        if let Some(outlook) = state.first_outlook(view, load) {
+            state.outlook.put(outlook);
+        }
+    } else if let Some(sight) = state.sight(view)
+        && let Some(outlook) = state.outlook.get_mut()
+    {
+        outlook.learn(view, &sight);
     }
 }
 
@@ -242,18 +249,21 @@ impl HeuristicState {
 
     /// An outlook, once the load has moved by more than the noise of counting: a load that stands
     /// still needs none, and pays for none.
-    fn first_outlook(&self, view: &View<'_>, sight: &Sight) -> Option<Outlook> {
+    fn first_outlook(&self, view: &View<'_>, present: Load) -> Option<Outlook> {
+        self.capacity_per_s(view)?;
         let (mean_per_s, seconds) = mean_per_s(self.recent.as_slice().iter())?;
-        let moved = (sight.rate_per_s - mean_per_s) * sight.seconds;
-        let noise = libm::sqrt((mean_per_s * sight.seconds).max(1.0));
+        let present_s = f64::from(present.seconds);
+        let moved = (f64::from(present.arrivals_per_s) - mean_per_s) * present_s;
+        let noise = libm::sqrt((mean_per_s * present_s).max(1.0));
         let has_moved = libm::fabs(moved) > MOVED_SIGMAS * noise;
         has_moved.then(|| Outlook::new(view, mean_per_s, seconds))
     }
 
     /// What the outlook asks for, where there is one.
     pub(super) fn needed(&self, view: &View<'_>) -> Option<Need> {
+        let outlook = self.outlook.get()?;
         let sight = self.sight(view)?;
-        let plan = self.outlook.get()?.plan(&sight);
+        let plan = outlook.plan(&sight);
         let busy = sight.level_per_s / sight.capacity_per_s;
         let spare = 1.0 / view.config.target_utilisation() - 1.0;
         let least = busy + spare * busy.min(libm::sqrt(POOLED * busy));
