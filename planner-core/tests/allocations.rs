@@ -88,7 +88,7 @@ fn no_step_allocates() {
         let mut fleet = Fleet::new(Heuristic);
         let class = fleet.class(config()).expect("the first");
         let member = fleet.add(class).expect("the first");
-        allocations(161, |window| fleet.decide(window.end(), member, &window).expect("ours"))
+        allocations(401, |window| fleet.decide(window.end(), member, &window).expect("ours"))
     });
     assert_eq!(member, 0, "a member's lists have grown in its first incidents");
 }

@@ -103,12 +103,13 @@ impl Policy for Heuristic {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
-    /// What version 1 remembered lacks the outlook alone.
+    /// What version 1 remembered lacks the outlook alone, and that of version 2 what following each
+    /// forecast would have cost.
     fn continues(&self, version: u32) -> bool {
-        version == 1 || version == self.version()
+        (1..=self.version()).contains(&version)
     }
 
     fn initial_state(&self) -> HeuristicState {
@@ -430,6 +431,27 @@ mod tests {
         // Margins are learned with a window, so the next one follows the price.
         Heuristic.learn(&calm.view(), 20, &mut state);
         assert_eq!(propose(&calm, &state).preferred, 3, "100/s at 80 % of 50/s each");
+    }
+
+    #[test]
+    fn a_burst_of_an_hour_ago_multiplies_no_load_of_now() {
+        let scene = |number: u64| {
+            let rate = match number {
+                0..60 => 10.0,
+                60..72 => 1000.0,
+                72..792 => 0.0,
+                _ => 440.0,
+            };
+            told(Scene::calm(5 * number, 20)).with_traffic(rate, rate, 2).lasting(5)
+        };
+        let mut state = HeuristicState::default();
+        for number in 1..1512 {
+            let scene = scene(number);
+            let need = state.needed(&scene.view()).map_or(0, |need| need.replicas);
+            let most = if number < 792 { 40 } else { 20 };
+            assert!(need <= most, "{need} replicas in window {number}, for 9 busy ones");
+            Heuristic.learn(&scene.view(), 20, &mut state);
+        }
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! peak of the last minutes. Each keeps a histogram of what came a start-up time later as a share
 //! of it, forgotten with a half-life. From that follows the margin at which one replica more
 //! costs what it saves: the critical fractile of the newsvendor (Arrow, Harris and Marschak 1951),
-//! with [`Config::slow_price`](crate::Config::slow_price) for the request that waits. The forecast
-//! whose margins were the cheapest lately is followed.
+//! with [`Config::slow_price`](crate::Config::slow_price) for the request that waits. Each forecast
+//! also pays for what would have come of it, and the one that paid least lately is followed.
 //!
 //! Margins are learned from the windows before, never from the present one, and multiply it: more
 //! load never plans for less.
@@ -45,8 +45,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// What came is held against at least this share of what one replica carries: a share of next to
 /// nothing says nothing of other loads.
 const LEAST_SHARE: f64 = 0.5;
-/// A forecast that costs more than this many times its record is not followed on its strength.
-const USUAL: f64 = 4.0;
+/// Time constant of what following a forecast costs, in seconds.
+const RECORD_S: f64 = 10_800.0;
+/// The least record that is compared, in seconds.
+const RECORD_LEAST_S: f64 = 600.0;
 /// Shares are taken for no more than this, and so is what is no number.
 const SHARE_MAX: f64 = 1e9;
 /// An observation counts at most so many times, for its size and for how far off it is.
@@ -118,6 +120,9 @@ pub(super) struct Outlook {
     opened: Timestamp,
     /// What an observation counts now; it grows, so that older ones count less.
     weight: f64,
+    /// The seconds that the forecasts' records are of; version 2 kept none.
+    #[cfg_attr(feature = "serde", serde(default))]
+    record_s: f64,
     /// The mean of about an hour, and the seconds that it is of.
     mean_per_s: f64,
     mean_s: f64,
@@ -134,10 +139,8 @@ struct Forecast {
     /// How often what came was up to each edge, as weights.
     counts: [f32; BINS],
     margin: f64,
-    /// What following it cost lately, in requests a second; 0 before that is known.
+    /// Its record: what following it cost lately, in requests a second.
     cost_per_s: f64,
-    /// Whether that still tells what it costs now.
-    is_usual: bool,
 }
 
 /// A load as a window shows it.
@@ -154,14 +157,14 @@ pub(super) struct Sight {
 
 impl Default for Forecast {
     fn default() -> Self {
-        Self { counts: [0.0; BINS], margin: 0.0, cost_per_s: 0.0, is_usual: false }
+        Self { counts: [0.0; BINS], margin: 0.0, cost_per_s: 0.0 }
     }
 }
 
 impl Outlook {
     /// Nothing was seen yet but that the load was about `mean_per_s` for `mean_s` seconds.
     pub(super) fn new(view: &View<'_>, mean_per_s: f64, mean_s: f64) -> Self {
-        let margin = fractile(&[0.0; BINS], 1.0, 1.0, view.config.slow_price()).0;
+        let margin = fractile(&[0.0; BINS], 1.0, 1.0, view.config.slow_price());
         let forecasts = Basis::ALL.map(|_| Forecast { margin, ..Forecast::default() });
         let (opened, minute) = (view.now, view.now);
         Self { forecasts, opened, minute, weight: 1.0, mean_per_s, mean_s, ..Self::default() }
@@ -174,15 +177,13 @@ impl Outlook {
 
     /// The load to plan for when a window shows `sight`.
     pub(super) fn plan(&self, sight: &Sight) -> Plan {
-        // The present level needs no record; the others have to show that they were cheaper, and
-        // for as long as the longest of them looks back.
+        // The present level needs no record; the others have to show that they were cheaper.
         let cheapest = |before: usize, next: usize| {
             let [before_per_s, next_per_s] =
                 [before, next].map(|index| self.forecasts[index].cost_per_s);
-            let known = self.forecasts[next].is_usual && next_per_s > 0.0;
-            if known && next_per_s < before_per_s { next } else { before }
+            if next_per_s < before_per_s { next } else { before }
         };
-        let known = if self.mean_s < MEAN_S { 1 } else { Basis::ALL.len() };
+        let known = if self.record_s < RECORD_LEAST_S { 1 } else { Basis::ALL.len() };
         let index = (0..known).fold(0, cheapest);
         Plan {
             basis: Basis::ALL[index],
@@ -224,9 +225,10 @@ impl Outlook {
         while self.open_len > 0 && (is_gap || f64::from(self.open_len) > steps) {
             self.drop_oldest();
         }
-        let judged = f64::from(self.open_len) >= steps;
-        if judged {
+        let price = view.config.slow_price();
+        if f64::from(self.open_len) >= steps {
             self.judge(sight);
+            self.settle(sight, passed_s, price);
             self.drop_oldest();
         }
         #[expect(clippy::cast_possible_truncation, reason = "rounded to single precision")]
@@ -234,21 +236,8 @@ impl Outlook {
             *slot = forecasts_per_s.map(|per_s| per_s as f32);
             self.open_len += 1;
         }
-        let kept = libm::exp2(-passed_s / HALF_LIFE_S);
-        let price = view.config.slow_price();
-        let least_per_s = LEAST_SHARE * sight.capacity_per_s;
-        for (forecast, per_s) in self.forecasts.iter_mut().zip(forecasts_per_s) {
-            let (margin, objective) =
-                fractile(&forecast.counts, self.weight, PRIOR_S / passed_s, price);
-            forecast.margin = margin;
-            if !judged {
-                continue;
-            }
-            let cost_per_s = per_s.max(least_per_s) * objective;
-            let known = forecast.cost_per_s > 0.0;
-            let before = if known { forecast.cost_per_s } else { cost_per_s };
-            forecast.cost_per_s = kept * before + (1.0 - kept) * cost_per_s;
-            forecast.is_usual = cost_per_s <= USUAL * forecast.cost_per_s;
+        for forecast in &mut self.forecasts {
+            forecast.margin = fractile(&forecast.counts, self.weight, PRIOR_S / passed_s, price);
         }
     }
 
@@ -273,6 +262,7 @@ impl Outlook {
             && self.open.iter().all(|rates| are_rates(rates))
             && usize::from(self.open_len) <= STEPS
             && (1.0..=2.0 * WEIGHT_MAX).contains(&self.weight)
+            && (0.0..=RECORD_S).contains(&self.record_s)
             && is_amount(self.mean_per_s)
             && (0.0..=MEAN_S).contains(&self.mean_s)
             && are_rates(&self.peaks_per_s)
@@ -302,6 +292,20 @@ impl Outlook {
         }
     }
 
+    /// Charges each forecast for what the oldest open one of it would have cost: the capacity that
+    /// it asked for, and the price of the requests that waited because it was too little.
+    fn settle(&mut self, sight: &Sight, passed_s: f64, price: f64) {
+        self.record_s = (self.record_s + passed_s).min(RECORD_S);
+        let share = (passed_s / self.record_s).min(1.0);
+        let least_per_s = LEAST_SHARE * sight.capacity_per_s;
+        for (forecast, per_s) in self.forecasts.iter_mut().zip(self.open[0]) {
+            let planned_per_s = f64::from(per_s).max(least_per_s) * forecast.margin;
+            let slow_per_s = if sight.level_per_s > planned_per_s { sight.level_per_s } else { 0.0 };
+            let cost_per_s = planned_per_s + price * slow_per_s;
+            forecast.cost_per_s += share * (cost_per_s - forecast.cost_per_s);
+        }
+    }
+
     fn note_peak(&mut self, now: Timestamp, level_per_s: f64) {
         let minutes = now.saturating_since(self.minute).as_secs() / MINUTE.as_secs();
         for _ in 0..minutes.min(PEAK_MINUTES as u64) {
@@ -326,9 +330,9 @@ impl Outlook {
     }
 }
 
-/// The margin whose cost is least, and that cost as a share of the forecast: the margin itself, and
-/// `price` for each request of a load that exceeds it. O(bins).
-fn fractile(counts: &[f32; BINS], weight: f64, prior: f64, price: f64) -> (f64, f64) {
+/// The margin whose cost is least: the margin itself, and `price` for each request of a load that
+/// exceeds it. O(bins).
+fn fractile(counts: &[f32; BINS], weight: f64, prior: f64, price: f64) -> f64 {
     let seen: f64 = counts.iter().copied().map(f64::from).sum();
     let total = seen / weight + prior;
     let (mut beyond, mut best) = (0.0, (f64::INFINITY, 1.0));
@@ -341,7 +345,7 @@ fn fractile(counts: &[f32; BINS], weight: f64, prior: f64, price: f64) -> (f64, 
         }
         beyond += f64::from(*count) * edge;
     }
-    (best.1, best.0)
+    best.1
 }
 
 /// The same as it is stored.
@@ -354,13 +358,12 @@ mod stored {
         counts: Vec<f32>,
         margin: f64,
         cost_per_s: f64,
-        is_usual: bool,
     }
 
     impl From<super::Forecast> for Forecast {
         fn from(forecast: super::Forecast) -> Self {
-            let super::Forecast { counts, margin, cost_per_s, is_usual } = forecast;
-            Self { counts: counts.to_vec(), margin, cost_per_s, is_usual }
+            let super::Forecast { counts, margin, cost_per_s } = forecast;
+            Self { counts: counts.to_vec(), margin, cost_per_s }
         }
     }
 
@@ -370,8 +373,8 @@ mod stored {
             for (count, stored) in counts.iter_mut().zip(&stored.counts) {
                 *count = *stored;
             }
-            let Forecast { margin, cost_per_s, is_usual, .. } = stored;
-            Self { counts, margin, cost_per_s, is_usual }
+            let Forecast { margin, cost_per_s, .. } = stored;
+            Self { counts, margin, cost_per_s }
         }
     }
 }
