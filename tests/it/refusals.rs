@@ -151,3 +151,21 @@ fn the_doctor_tells_legal_from_workable_by_its_exit_code() {
          min_replicas\n"
     );
 }
+
+#[test]
+fn a_search_for_worst_loads_says_what_it_cannot_do() {
+    let line = |args: &[&str]| {
+        let output = run("adversary", args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    assert_eq!(
+        line(&["--evaluations", "0"]),
+        "error: invalid value '0' for '--evaluations <N>': number would be zero for non-zero type; \
+         see --help\n"
+    );
+    assert_eq!(
+        line(&["--out", "/no/such/folder"]),
+        "adversary: --out /no/such/folder: is no folder; make it first\n"
+    );
+}

@@ -300,7 +300,8 @@ impl Outlook {
         let least_per_s = LEAST_SHARE * sight.capacity_per_s;
         for (forecast, per_s) in self.forecasts.iter_mut().zip(self.open[0]) {
             let planned_per_s = f64::from(per_s).max(least_per_s) * forecast.margin;
-            let slow_per_s = if sight.level_per_s > planned_per_s { sight.level_per_s } else { 0.0 };
+            let waited = sight.level_per_s > planned_per_s;
+            let slow_per_s = if waited { sight.level_per_s } else { 0.0 };
             let cost_per_s = planned_per_s + price * slow_per_s;
             forecast.cost_per_s += share * (cost_per_s - forecast.cost_per_s);
         }
