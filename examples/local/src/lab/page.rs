@@ -11,6 +11,11 @@ use crate::report::svg::escape;
 /// Colours of lines that have no meaning of their own, in order.
 pub(super) const SERIES: usize = 7;
 
+/// So many, with the word for one or for more.
+pub(super) fn counted(count: usize, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
 /// How a line of a chart looks in its caption.
 #[derive(Clone, Debug)]
 pub(super) struct Key {

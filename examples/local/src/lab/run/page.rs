@@ -6,7 +6,7 @@ use super::simulate::Order;
 use super::{Ran, cost_ratio, optimum_hours, table};
 use crate::lab::chart::{Chart, Place, format_time, percent, time_axis};
 use crate::lab::optimum::{load_chart, places};
-use crate::lab::page::{Key, Page};
+use crate::lab::page::{Key, Page, counted};
 use crate::lab::service::{DECIDE_EVERY_S, ServiceArgs};
 use crate::lab::table::Table;
 use crate::report::axis::{Scale, format_number};
@@ -22,7 +22,11 @@ pub(super) fn page(ran: &[Ran], service: &ServiceArgs) -> String {
     let loads = ran.chunk_by(|one, next| std::ptr::eq(one.load, next.load));
     let headline = match ran {
         [one] => format!("{} on {}", one.policy.name(), one.load.label),
-        more => format!("{} runs on {} loads", more.len(), loads.clone().count()),
+        more => format!(
+            "{} on {}",
+            counted(more.len(), "run", "runs"),
+            counted(loads.clone().count(), "load", "loads")
+        ),
     };
     let fluid = service.plant.fluid();
     let lead = format!(
@@ -126,8 +130,8 @@ fn waiting(page: &mut Page, points: &[TrailPoint], duration_s: f64, slo_wait_s: 
     let scale = Scale::for_latency(values);
     let mut chart = Chart::over_time("waiting time", 180.0, duration_s, scale);
     chart.grid(&time_axis(duration_s), seconds);
-    chart.level("slo", slo_wait_s, &format!("objective {}", seconds(slo_wait_s)));
     chart.line("wait", &waits);
+    chart.level("slo", slo_wait_s, &format!("objective {}", seconds(slo_wait_s)));
     chart.tooltips(points.iter().map(|point| {
         let at = format_time(point.at_s as f64, duration_s);
         (point.at_s as f64, format!("{at}: longest wait {}", seconds(point.wait_s)))

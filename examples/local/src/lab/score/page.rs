@@ -4,7 +4,7 @@ use planner_lab::compare::{Comparison, Measured, PolicyOnTrace, SHARE_FLOOR, Tra
 
 use super::tables;
 use crate::lab::chart::{Chart, Place, percent, share_axis};
-use crate::lab::page::{Key, Page, SERIES};
+use crate::lab::page::{Key, Page, SERIES, counted};
 use crate::lab::service::ServiceArgs;
 use crate::report::axis::{Scale, format_number};
 
@@ -42,10 +42,6 @@ pub(super) fn page(comparison: &Comparison, service: &ServiceArgs) -> String {
         page.table(&tables::on_trace(table));
     }
     page.finish()
-}
-
-fn counted(count: usize, one: &str, more: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 /// One curve for each policy, and the least possible.
