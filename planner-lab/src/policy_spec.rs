@@ -13,6 +13,7 @@
 //! service with 50 requests a second and replica is 30 a second and replica. Every policy is told
 //! that number, ours as its hint of capacity.
 
+mod beside;
 mod build;
 mod error;
 mod table;

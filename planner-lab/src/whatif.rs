@@ -47,6 +47,7 @@ mod service;
 use std::fmt;
 
 pub use branch::{Branch, Continuation};
+pub(crate) use change::Changes;
 pub use change::{ChangeError, Changed};
 pub use compare::{Argument, Counts, Difference, Kind, Verb};
 pub use fidelity::{Errors, Fidelity};
@@ -70,7 +71,7 @@ pub struct WhatIf<P: Policy> {
     policy: P,
     header: Header<P::State>,
     records: Vec<Record>,
-    changes: change::Changes,
+    changes: Changes,
     instead: Option<Maker>,
     objective_ms: Option<f64>,
 }
@@ -102,7 +103,7 @@ where
         records: impl IntoIterator<Item = Record>,
     ) -> Result<Self, HeaderError> {
         header.check(&policy)?;
-        let changes = change::Changes::of(&header.config);
+        let changes = Changes::of(&header.config);
         let records = records.into_iter().collect();
         Ok(Self { policy, header, records, changes, instead: None, objective_ms: None })
     }

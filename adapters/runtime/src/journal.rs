@@ -73,10 +73,15 @@ impl JournalWriter {
 }
 
 /// Reads a journal back: the header at once, the records one by one.
+///
+/// The iterator ends where the journal ends for now. Of one that is still being written it goes on
+/// when it is asked again, in the middle of a record too.
 #[derive(Debug)]
 pub struct JournalReader<S> {
     path: PathBuf,
     lines: BufReader<File>,
+    /// What there is of a line that is not whole yet.
+    begun: Vec<u8>,
     line: u64,
     torn: bool,
     signal: std::marker::PhantomData<fn() -> S>,
@@ -119,6 +124,7 @@ impl<S: DeserializeOwned> JournalReader<S> {
         let mut reader = Self {
             path: path.to_owned(),
             lines: BufReader::new(file),
+            begun: Vec::new(),
             line: 0,
             torn: false,
             signal: std::marker::PhantomData,
@@ -129,26 +135,27 @@ impl<S: DeserializeOwned> JournalReader<S> {
         }
     }
 
-    /// Whether the journal ends in the middle of a record, as after a kill. Known at its end.
+    /// Whether the journal ends in the middle of a record, as after a kill. Known at its end; a
+    /// record that is still being written looks the same.
     pub const fn is_torn(&self) -> bool {
         self.torn
     }
 
     /// The next line as a value; `None` at the end, a torn last line included.
     fn parse_next<T: DeserializeOwned>(&mut self) -> Option<Result<T, JournalError>> {
-        let mut text = Vec::new();
-        let limited = &mut io::Read::take(&mut self.lines, LINE_BYTES_MAX);
-        if let Err(cause) = limited.read_until(b'\n', &mut text) {
+        let room = LINE_BYTES_MAX.saturating_sub(self.begun.len() as u64);
+        let limited = &mut io::Read::take(&mut self.lines, room);
+        if let Err(cause) = limited.read_until(b'\n', &mut self.begun) {
             return Some(Err(JournalError::read(&self.path, &cause)));
         }
-        if text.is_empty() {
+        let is_whole =
+            self.begun.last() == Some(&b'\n') || self.begun.len() as u64 >= LINE_BYTES_MAX;
+        self.torn = !is_whole && !self.begun.is_empty();
+        if !is_whole {
             return None;
         }
         self.line += 1;
-        if text.last() != Some(&b'\n') && (text.len() as u64) < LINE_BYTES_MAX {
-            self.torn = true;
-            return None;
-        }
+        let text = std::mem::take(&mut self.begun);
         let parsed = serde_json::from_slice(&text).map_err(|cause| JournalError::Line {
             path: self.path.clone(),
             line: self.line,

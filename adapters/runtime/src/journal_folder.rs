@@ -51,6 +51,24 @@ impl JournalFolder {
         path(&self.folder, self.number)
     }
 
+    /// The journals in `folder`, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Read`] when the folder cannot be listed.
+    pub fn list(folder: &Path) -> Result<Vec<PathBuf>, JournalError> {
+        let cannot = |cause: io::Error| JournalError::Read {
+            path: folder.to_owned(),
+            cause: cause.to_string(),
+        };
+        let mut numbers = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(cannot)? {
+            numbers.extend(entry.map_err(cannot)?.file_name().to_str().and_then(number));
+        }
+        numbers.sort_unstable();
+        Ok(numbers.into_iter().map(|number| path(folder, number)).collect())
+    }
+
     /// Appends one record. `header` is asked when the journal is full then: that of a resumed
     /// planner which has made this record.
     ///

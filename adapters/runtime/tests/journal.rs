@@ -141,6 +141,20 @@ fn a_folder_that_is_too_small_for_anything_keeps_the_newest_journal() {
 }
 
 #[test]
+fn journals_of_a_folder_are_listed_by_age_and_other_files_left_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["journal-1000.jsonl", "journal-999.jsonl", "journal-01.jsonl", "notes.txt"] {
+        fs::write(folder.path().join(name), "").expect("writable");
+    }
+    let names: Vec<PathBuf> = JournalFolder::list(folder.path()).expect("listed");
+    let expected = ["journal-999.jsonl", "journal-1000.jsonl"];
+    assert_eq!(names, expected.map(|name| folder.path().join(name)));
+    let missing = folder.path().join("none");
+    let error = JournalFolder::list(&missing).expect_err("not there").to_string();
+    assert!(error.starts_with(&format!("journal {}: cannot be read: ", missing.display())));
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("none");
@@ -176,6 +190,29 @@ fn a_journal_cut_at_any_byte_is_readable_up_to_its_last_whole_record() {
         let records = cut.split(|byte| *byte == b'\n').count() as u64 - 2;
         assert_eq!(repeat(&path), (records, cut.last() != Some(&b'\n')), "cut at {length}");
     }
+}
+
+#[test]
+fn a_reader_goes_on_where_a_journal_grows_and_in_the_middle_of_a_record_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (whole, growing) = (folder.path().join("whole.jsonl"), folder.path().join("growing.jsonl"));
+    write(&whole, 3);
+    let text = fs::read(&whole).expect("readable");
+    let ends: Vec<usize> =
+        text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1).collect();
+    fs::write(&growing, &text[..ends[1] + 10]).expect("writable");
+    let mut reader = JournalReader::<NoSignal>::records(&growing).expect("a journal");
+    assert!(reader.next().is_some_and(|record| record.is_ok()), "the first record");
+    assert!(reader.next().is_none() && reader.is_torn(), "the second is not whole yet");
+    assert!(reader.next().is_none() && reader.is_torn(), "nothing has come");
+    for end in [ends[2] - 5, ends[2]] {
+        let mut file = fs::OpenOptions::new().append(true).open(&growing).expect("there");
+        let before = fs::read(&growing).expect("there").len();
+        std::io::Write::write_all(&mut file, &text[before..end]).expect("writable");
+        let record = reader.next();
+        assert_eq!(record.is_some_and(|record| record.is_ok()), end == ends[2]);
+    }
+    assert!(reader.next().is_none() && !reader.is_torn(), "it ends with a whole record");
 }
 
 #[test]

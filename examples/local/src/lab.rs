@@ -6,6 +6,7 @@
 //! - [`score`]: what violations and replicas cost each policy on many loads.
 //! - [`optimum`]: the least that was possible.
 //! - [`whatif`]: a recorded journal with other settings.
+//! - [`shadow`]: other policies beside a recorded or a running planner.
 //! - [`doctor`]: what a trace cannot show.
 //!
 //! All that is computed is in `planner-lab`, which has no clock, no files and no threads; they are
@@ -25,6 +26,7 @@ use crate::program;
 mod chart;
 pub mod doctor;
 pub mod interrupt;
+mod journals;
 pub mod load;
 pub mod optimum;
 mod out;
@@ -35,6 +37,7 @@ mod progress;
 pub mod run;
 pub mod score;
 pub mod service;
+pub mod shadow;
 pub mod span;
 mod table;
 pub mod whatif;
@@ -44,6 +47,7 @@ use load::LoadError;
 use out::OutError;
 use progress::Progress;
 use service::ServiceError;
+use shadow::ShadowError;
 use whatif::WhatifError;
 
 /// Exit code when a doctor found something.
@@ -60,6 +64,8 @@ pub enum Command {
     Run(run::Args),
     /// What violations and replicas cost each policy, its knob swept, on many loads
     Score(score::Args),
+    /// Policies beside a recorded or a running planner, with a ledger
+    Shadow(shadow::Args),
     /// A recorded journal with other settings, or another policy
     Whatif(whatif::Args),
 }
@@ -153,6 +159,9 @@ pub enum LabError {
     /// A service that cannot be.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// A ledger that cannot be kept.
+    #[error(transparent)]
+    Shadow(#[from] ShadowError),
     /// A share that is none.
     #[error("--share: {share} is no share; give a number from 0 to 1, such as 0.01")]
     Share {
@@ -192,6 +201,11 @@ fn carry_out(command: &Command) -> Result<ExitCode, LabError> {
         Command::Score(args) => {
             args.out().check()?;
             (args.run()?, args.out())
+        }
+        Command::Shadow(args) => {
+            args.out().check()?;
+            args.run(|results| args.out().give(results, &writing))?;
+            return Ok(ExitCode::SUCCESS);
         }
         Command::Whatif(args) => {
             args.out().check()?;

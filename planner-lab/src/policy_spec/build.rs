@@ -18,7 +18,7 @@ use crate::autoscaler::{Autoscaler, Averaged, EachSecond, Fixed, Nothing, Seat, 
 use crate::fluid::FluidSpec;
 
 /// Over how many seconds requests per second are averaged for those who ask a metrics server.
-const AVERAGED_S: u16 = 60;
+pub(super) const AVERAGED_S: u16 = 60;
 /// What the start-up allowance is beyond the start-up time, in seconds.
 const STARTUP_MARGIN_S: u32 = 10;
 /// The longest allowance.
@@ -92,7 +92,7 @@ impl PolicySpec {
         }
     }
 
-    fn hpa(&self, target_per_s: f64) -> Result<Hpa, HpaError> {
+    pub(super) fn hpa(&self, target_per_s: f64) -> Result<Hpa, HpaError> {
         let hpa = Hpa::average_value(target_per_s)?;
         if self.value("rules") == 0.0 {
             return Ok(hpa);

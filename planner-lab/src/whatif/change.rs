@@ -49,21 +49,21 @@ pub struct Changed {
 
 /// A configuration with changes that are not checked together yet.
 #[derive(Clone, Debug)]
-pub(super) struct Changes {
+pub(crate) struct Changes {
     recorded: Value,
     now: Value,
 }
 
 impl Changes {
     /// No changes to `config`.
-    pub(super) fn of(config: &Config) -> Self {
+    pub(crate) fn of(config: &Config) -> Self {
         // Plain numbers, names and lists: `to_value` cannot fail on them.
         let recorded = serde_json::to_value(config).unwrap_or_default();
         Self { now: recorded.clone(), recorded }
     }
 
     /// Changes one setting.
-    pub(super) fn add(&mut self, change: &str) -> Result<(), ChangeError> {
+    pub(crate) fn add(&mut self, change: &str) -> Result<(), ChangeError> {
         let Some((name, text)) = change.split_once('=') else {
             return Err(ChangeError::Form { change: change.trim().to_owned() });
         };
@@ -80,7 +80,7 @@ impl Changes {
     }
 
     /// The changed configuration, checked.
-    pub(super) fn config(&self) -> Result<Config, ChangeError> {
+    pub(crate) fn config(&self) -> Result<Config, ChangeError> {
         serde_json::from_value(self.now.clone())
             .map_err(|cause| ChangeError::Refused { why: cause.to_string() })
     }

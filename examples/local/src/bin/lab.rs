@@ -21,6 +21,7 @@ Examples:
   lab score --trace traces/ --policy planner --policy hpa --policy kpa --out score
   lab optimum --trace access.log --share 0.01
   lab whatif journal.jsonl --set cooldown_in=30s
+  lab shadow journal.jsonl --policy hpa:target=0.6 --rate 50 --follow
 
 Every command tells its own with --help. The same command line gives the same bytes.";
 
