@@ -168,20 +168,26 @@ impl Shadow {
     pub fn follow<S>(&mut self, at: Timestamp, event: &Event<S>, step: &Step) {
         match event {
             Event::Observe(window) => self.observe(at, window),
-            Event::Operate(operation) => {
-                self.operation = *operation;
-                for candidate in &mut self.candidates {
-                    candidate.watch_only(at, *operation);
-                }
-            }
+            Event::Operate(operation) => self.operate(at, *operation),
             _ => {}
         }
         if let Step::Decide(decision) = step {
+            // What an operator allowed before the first record is told by decisions alone.
+            self.operate(at, decision.derivation.operation);
             let wishes = self.wishes.iter().map(|wish| wish.at(at)).collect();
             let deed = Deed { decision: decision.id.get(), replicas: decision.replicas() };
             let entry = Entry::new(at, deed, wishes);
             self.open.push_back(Open { entry, windows: Vec::new() });
             self.close_overfull();
+        }
+    }
+
+    fn operate(&mut self, at: Timestamp, operation: Operation) {
+        if operation != self.operation {
+            self.operation = operation;
+            for candidate in &mut self.candidates {
+                candidate.watch_only(at, operation);
+            }
         }
     }
 

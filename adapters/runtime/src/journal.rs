@@ -1,7 +1,7 @@
 //! Journals on disk: JSON Lines, a header and one record per event.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use planner_core::journal::{Header, Record};
@@ -143,6 +143,9 @@ impl<S: DeserializeOwned> JournalReader<S> {
 
     /// The next line as a value; `None` at the end, a torn last line included.
     fn parse_next<T: DeserializeOwned>(&mut self) -> Option<Result<T, JournalError>> {
+        if let Err(cause) = self.forget_what_was_taken_back() {
+            return Some(Err(JournalError::read(&self.path, &cause)));
+        }
         let room = LINE_BYTES_MAX.saturating_sub(self.begun.len() as u64);
         let limited = &mut io::Read::take(&mut self.lines, room);
         if let Err(cause) = limited.read_until(b'\n', &mut self.begun) {
@@ -162,6 +165,21 @@ impl<S: DeserializeOwned> JournalReader<S> {
             cause: cause.to_string(),
         });
         Some(parsed)
+    }
+}
+
+impl<S> JournalReader<S> {
+    /// A writer that had no room for a record takes back what it had written of it.
+    fn forget_what_was_taken_back(&mut self) -> io::Result<()> {
+        if self.begun.is_empty() {
+            return Ok(());
+        }
+        let read = self.lines.stream_position()?;
+        if self.lines.get_ref().metadata()?.len() < read {
+            self.lines.seek(io::SeekFrom::Start(read - self.begun.len() as u64))?;
+            self.begun.clear();
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Journals of a planner that runs for long: one file after the other, within a stated size.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -51,22 +52,22 @@ impl JournalFolder {
         path(&self.folder, self.number)
     }
 
-    /// The journals in `folder`, oldest first.
+    /// The journals in `folder` by their numbers, oldest first.
     ///
     /// # Errors
     ///
     /// [`JournalError::Read`] when the folder cannot be listed.
-    pub fn list(folder: &Path) -> Result<Vec<PathBuf>, JournalError> {
+    pub fn list(folder: &Path) -> Result<BTreeMap<u64, PathBuf>, JournalError> {
         let cannot = |cause: io::Error| JournalError::Read {
             path: folder.to_owned(),
             cause: cause.to_string(),
         };
-        let mut numbers = Vec::new();
+        let mut journals = BTreeMap::new();
         for entry in std::fs::read_dir(folder).map_err(cannot)? {
-            numbers.extend(entry.map_err(cannot)?.file_name().to_str().and_then(number));
+            let name = entry.map_err(cannot)?.file_name();
+            journals.extend(name.to_str().and_then(number).map(|it| (it, path(folder, it))));
         }
-        numbers.sort_unstable();
-        Ok(numbers.into_iter().map(|number| path(folder, number)).collect())
+        Ok(journals)
     }
 
     /// Appends one record. `header` is asked when the journal is full then: that of a resumed

@@ -146,9 +146,9 @@ fn journals_of_a_folder_are_listed_by_age_and_other_files_left_out() {
     for name in ["journal-1000.jsonl", "journal-999.jsonl", "journal-01.jsonl", "notes.txt"] {
         fs::write(folder.path().join(name), "").expect("writable");
     }
-    let names: Vec<PathBuf> = JournalFolder::list(folder.path()).expect("listed");
-    let expected = ["journal-999.jsonl", "journal-1000.jsonl"];
-    assert_eq!(names, expected.map(|name| folder.path().join(name)));
+    let listed: Vec<_> = JournalFolder::list(folder.path()).expect("listed").into_iter().collect();
+    let expected = [(999, "journal-999.jsonl"), (1000, "journal-1000.jsonl")];
+    assert_eq!(listed, expected.map(|(number, name)| (number, folder.path().join(name))));
     let missing = folder.path().join("none");
     let error = JournalFolder::list(&missing).expect_err("not there").to_string();
     assert!(error.starts_with(&format!("journal {}: cannot be read: ", missing.display())));

@@ -10,7 +10,7 @@
 //! - [`doctor`]: what a trace cannot show.
 //!
 //! All that is computed is in `planner-lab`, which has no clock, no files and no threads; they are
-//! here. The same command line gives the same bytes, whatever the number of threads.
+//! here. The same command line on the same files gives the same bytes, whatever the number of threads.
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -204,7 +204,7 @@ fn carry_out(command: &Command) -> Result<ExitCode, LabError> {
         }
         Command::Shadow(args) => {
             args.out().check()?;
-            args.run(|results| args.out().give(results, &writing))?;
+            args.run(|results| args.give(results, &writing))?;
             return Ok(ExitCode::SUCCESS);
         }
         Command::Whatif(args) => {

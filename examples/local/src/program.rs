@@ -59,9 +59,10 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// Writes a line to standard output. A reader that is gone is no error: it has read enough.
-pub fn say(text: &str) {
-    let _reader_is_gone = writeln!(std::io::stdout(), "{text}");
+/// Writes a line to standard output; whether somebody could read it. A reader that is gone is no
+/// error: it has read enough.
+pub fn say(text: &str) -> bool {
+    writeln!(std::io::stdout(), "{text}").is_ok()
 }
 
 /// Writes a line to standard error, whether or not anybody reads it.

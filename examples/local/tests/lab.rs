@@ -71,7 +71,7 @@ fn what_cannot_be_done_is_one_line_on_standard_error_and_exit_2() {
 
 #[test]
 fn help_of_every_command_has_an_example() {
-    for command in ["doctor", "optimum", "run", "score", "whatif"] {
+    for command in ["doctor", "optimum", "run", "score", "shadow", "whatif"] {
         let output = output(&[command, "--help"]);
         assert_eq!(output.status.code(), Some(0));
         assert!(text(&output.stdout).contains(&format!("\n  lab {command} ")), "{command}");

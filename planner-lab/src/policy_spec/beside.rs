@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::fmt::Display;
 
+#[cfg(doc)]
+use planner_core::GuardSet;
 use planner_core::policy::{Heuristic, Poc, Policy};
-use planner_core::{Config, GuardSet, Timestamp, Window};
+use planner_core::{Config, Timestamp, Window};
 use planner_peers::hpa::Snapshot;
 use planner_peers::keda::{Keda, KedaSignal};
 use planner_peers::kpa::Kpa;
@@ -19,9 +21,9 @@ use crate::whatif::Changes;
 
 impl PolicySpec {
     /// The policy as one that follows a planner with this configuration, under the name that was
-    /// written. Ours have its configuration with what was set changed, and an empty memory; those
-    /// of other systems have its bounds and its start-up allowance. `rate_per_s` is what a replica
-    /// answers, requests per second: targets are shares of it.
+    /// written, with an empty memory. Ours have its configuration with what was set changed, those
+    /// of other systems the same behind [`GuardSet::Peer`]. `rate_per_s` is what a replica answers,
+    /// requests per second: targets are shares of it.
     ///
     /// ```
     /// use planner_core::{Config, ReplicaBounds};
@@ -58,11 +60,9 @@ impl PolicySpec {
 
     /// A policy of another system, which brings its own limits.
     fn peer(&self, config: &Config, target_per_s: f64) -> Result<Candidate, PolicySpecError> {
-        let peer = Config::builder(config.bounds())
-            .startup_allowance(config.startup_allowance())
-            .guard_set(GuardSet::Peer)
-            .build()
-            .map_err(|why| self.refused(&why))?;
+        let mut changes = Changes::of(config);
+        changes.add("guard_set=peer").map_err(|why| self.refused(&why))?;
+        let peer = changes.config().map_err(|why| self.refused(&why))?;
         Ok(match self.entry.kind {
             Kind::Keda => {
                 let keda = Keda::average_value(target_per_s).map_err(|why| self.refused(&why))?;
@@ -96,9 +96,9 @@ impl PolicySpec {
                 "window_s" => {
                     return Err(self.refused(&"window_s: the windows are there; leave it out"));
                 }
+                "capacity_hint" if value == 0.0 => "capacity_hint_per_s=0".to_owned(),
                 "capacity_hint" => {
-                    let hint_per_s = value * self.rate(rate_per_s)?;
-                    format!("capacity_hint_per_s={hint_per_s}")
+                    format!("capacity_hint_per_s={}", value * self.rate(rate_per_s)?)
                 }
                 name => match name.strip_suffix("_s") {
                     Some(span) => format!("{span}={value}s"),
@@ -152,6 +152,10 @@ impl Average {
     fn with(&mut self, window: &Window) -> Option<f64> {
         let seconds = window.length().as_secs_f64();
         let requests = window.traffic()?.arrivals_per_s() * seconds;
+        // After the clock was set back, what was seen before is of no known time.
+        if self.windows.back().is_some_and(|(last, ..)| *last >= window.end()) {
+            self.windows.clear();
+        }
         self.windows.push_back((window.end(), seconds, requests));
         let is_over = |&(end, ..): &(Timestamp, f64, f64)| {
             window.end().saturating_since(end).as_secs_f64() >= f64::from(AVERAGED_S)
@@ -216,7 +220,9 @@ mod tests {
         ] {
             assert_eq!(candidate(spec, rate_per_s).expect_err("refused").to_string(), message);
         }
-        assert!(candidate("planner", None).is_ok() && candidate("poc", None).is_ok());
+        for spec in ["planner", "planner:capacity_hint=0", "poc"] {
+            assert!(candidate(spec, None).is_ok(), "{spec} needs no rate");
+        }
         assert!(candidate("kpa", Some(f64::NAN)).is_err());
     }
 
@@ -257,5 +263,6 @@ mod tests {
             .collect();
         assert_eq!((seen[0], seen[11], seen[17]), (Some(100.0), Some(100.0), Some(250.0)));
         assert_eq!(seen[23], Some(400.0));
+        assert_eq!(average.with(&window(2, 70.0)), Some(70.0), "the clock was set back");
     }
 }

@@ -161,17 +161,26 @@ fn a_wish_between_two_ticks_tells_its_age() {
 
 #[test]
 fn a_pause_of_the_real_planner_does_not_silence_the_shadows_and_a_hold_does() {
-    let records = calm(40);
-    let wants = |operation| {
+    let wants = |operation, is_an_event: bool| {
         let mut shadow = Shadow::new(ShadowSettings::default());
         shadow.add(fixed(5, None));
-        let note = Step::Idle(Idle::Note);
-        shadow.follow(Timestamp::ORIGIN, &Event::<NoSignal>::Operate(operation), &note);
+        if is_an_event {
+            let note = Step::Idle(Idle::Note);
+            shadow.follow(Timestamp::ORIGIN, &Event::<NoSignal>::Operate(operation), &note);
+        }
+        let mut records = calm(40);
+        for record in &mut records {
+            if let Step::Decide(decision) = &mut record.step {
+                decision.derivation.operation = operation;
+            }
+        }
         follow(&mut shadow, &records);
         shadow.ledger().entries().last().and_then(|entry| entry.wishes[0].replicas)
     };
-    assert_eq!(wants(Operation::of(Mode::Pause)), Some(5));
-    assert_eq!(wants(Operation::of(Mode::Act).holding_out()), Some(2));
+    assert_eq!(wants(Operation::of(Mode::Pause), true), Some(5));
+    assert_eq!(wants(Operation::of(Mode::Act).holding_out(), true), Some(2));
+    // One of before the first record is told by decisions alone.
+    assert_eq!(wants(Operation::of(Mode::Act).holding_out(), false), Some(2));
 }
 
 #[test]

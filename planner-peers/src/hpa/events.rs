@@ -84,14 +84,14 @@ impl ScaleEvents {
     }
 
     /// Takes a scaling out of the account that did not happen.
-    pub(super) fn forget(&mut self, slot: usize) {
+    pub(crate) fn forget(&mut self, slot: usize) {
         if slot < self.0.len() {
             self.0.remove(slot);
         }
     }
 
     /// Moves every time back by `behind`.
-    pub(super) fn rebase(&mut self, behind: Duration) {
+    pub(crate) fn rebase(&mut self, behind: Duration) {
         for event in &mut self.0 {
             event.at = event.at.saturating_sub(behind);
         }

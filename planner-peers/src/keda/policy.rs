@@ -304,7 +304,7 @@ impl Policy for Keda {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn initial_state(&self) -> KedaState {

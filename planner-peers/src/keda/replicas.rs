@@ -1,30 +1,26 @@
 //! From one replica to many: the same rule as `hpa`, which KEDA leaves this part to.
 //!
 //! Only what KEDA's external metrics need of it: two kinds of targets, the tolerance, and the
-//! default behaviour of scaling.
+//! default behaviour of scaling, all but the first those of [`hpa`](crate::hpa).
 
 use core::time::Duration;
-use std::collections::VecDeque;
 
 use planner_core::Timestamp;
 
 use super::activation::Hold;
 use super::fallback::Replicas;
 use super::{MetricType, Target};
+use crate::hpa::behavior::{self, Behavior};
 use crate::hpa::calculator::Tolerance;
+use crate::hpa::conditions::ConditionReason;
+use crate::hpa::events::ScaleEvents;
+use crate::hpa::stabilization::{Recommendation, Stabilization};
 
 /// How often it looks.
 pub(super) const SYNC: Duration = Duration::from_secs(15);
 /// How long a recommendation keeps later ones from scaling in below it.
-const STABILISATION: Duration = Duration::from_secs(300);
-/// Time to which the limits of scaling out apply.
-const RATE_PERIOD: Duration = Duration::from_secs(15);
-/// Replicas that may be added in that time, whatever their share.
-const RATE_REPLICAS: u32 = 4;
-/// Times the replicas that may be reached in that time.
-const RATE_FACTOR: u32 = 2;
-/// Most scalings that are remembered; more within [`RATE_PERIOD`] are told by none.
-const SCALINGS_MAX: usize = 64;
+const STABILISATION: Stabilization =
+    Stabilization::Rules { up: Duration::ZERO, down: Duration::from_secs(300) };
 
 /// What one metric asks for: the value in thousandths, and what it is held against.
 pub(super) type Metric = (i64, Target);
@@ -99,12 +95,13 @@ pub(super) struct Bounds {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Recent {
-    /// Recommendations that are higher than all later ones: only these can be the highest.
-    recommendations: VecDeque<(Timestamp, u32)>,
-    /// Replicas added by each scaling, none by a scale-in.
-    scalings: VecDeque<(Timestamp, u32)>,
+    recommendations: Vec<Recommendation>,
     /// When a recommendation was last noted.
     noted: Option<Timestamp>,
+    scaled_out: ScaleEvents,
+    scaled_in: ScaleEvents,
+    /// Where the last scaling is kept: whether outwards, and the slot.
+    last: Option<(bool, usize)>,
 }
 
 impl Recent {
@@ -120,45 +117,28 @@ impl Recent {
         if current < bounds.min || current > bounds.max {
             return (current.clamp(bounds.min, bounds.max), Some(Limit::Bounds));
         }
-        let mut wish = (recommendation, None);
-        if recommendation < current {
-            let at_least = self.highest(now, current).min(current);
-            if wish.0 < at_least {
-                wish = (at_least, Some(Limit::Stabilisation));
+        let stabilised = match self.noted {
+            // Before the first recommendation there is only the current count.
+            None => recommendation.max(current),
+            Some(_) => STABILISATION.stabilize(now, &self.recommendations, current, recommendation),
+        };
+        let recent = behavior::Recent { now, up: &self.scaled_out, down: &self.scaled_in };
+        let limited =
+            Behavior::default().limit(current, stabilised, (bounds.min, bounds.max), recent);
+        let wish = limited.replicas;
+        let is_held =
+            (hold.paused_scale_out && wish > current) || (hold.paused_scale_in && wish < current);
+        if is_held {
+            return (current, Some(Limit::Hold));
+        }
+        let limit = match limited.reason {
+            ConditionReason::ScaleUpLimit | ConditionReason::ScaleDownLimit => Some(Limit::Rate),
+            ConditionReason::TooFewReplicas | ConditionReason::TooManyReplicas => {
+                Some(Limit::Bounds)
             }
-        }
-        let at_most = self.rate_limit(now, current);
-        if wish.0 > at_most {
-            wish = (at_most, Some(Limit::Rate));
-        }
-        let bounded = wish.0.clamp(bounds.min, bounds.max);
-        if bounded != wish.0 {
-            wish = (bounded, Some(Limit::Bounds));
-        }
-        let is_held = (hold.paused_scale_out && wish.0 > current)
-            || (hold.paused_scale_in && wish.0 < current);
-        if is_held { (current, Some(Limit::Hold)) } else { wish }
-    }
-
-    /// The highest recommendation of the stabilisation window. Before the first one there is only
-    /// the current count.
-    fn highest(&self, now: Timestamp, current: u32) -> u32 {
-        if self.noted.is_none() {
-            return current;
-        }
-        let is_recent = |at: Timestamp| now.saturating_since(at) < STABILISATION;
-        let recent = self.recommendations.iter().find(|(at, _)| is_recent(*at));
-        recent.map_or(0, |(_, replicas)| *replicas)
-    }
-
-    /// How many replicas may run at most, after what was added just now.
-    fn rate_limit(&self, now: Timestamp, current: u32) -> u32 {
-        let is_recent = |at: Timestamp| now.saturating_since(at) < RATE_PERIOD;
-        let recent = self.scalings.iter().filter(|(at, _)| is_recent(*at));
-        let added = recent.fold(0_u32, |added, (_, more)| added.saturating_add(*more));
-        let before = current.saturating_sub(added);
-        let limit = before.saturating_add(RATE_REPLICAS).max(before.saturating_mul(RATE_FACTOR));
-        limit.max(current)
+            _ => (stabilised != recommendation).then_some(Limit::Stabilisation),
+        };
+        (wish, limit)
     }
 
     /// Takes note of a recommendation, at most once in [`SYNC`].
@@ -166,43 +146,44 @@ impl Recent {
         match self.noted {
             Some(noted) if now < noted.saturating_add(SYNC) => return,
             Some(_) => {}
-            None => self.recommendations.push_back((now, current)),
+            None => STABILISATION.record(now, &mut self.recommendations, current),
         }
         self.noted = Some(now);
-        while self.recommendations.back().is_some_and(|(_, last)| *last <= recommendation) {
-            self.recommendations.pop_back();
-        }
-        self.recommendations.push_back((now, recommendation));
-        let is_over = |at: Timestamp| now.saturating_since(at) >= STABILISATION;
-        while self.recommendations.front().is_some_and(|(at, _)| is_over(*at)) {
-            self.recommendations.pop_front();
-        }
+        STABILISATION.record(now, &mut self.recommendations, recommendation);
     }
 
     /// Takes note of a scaling.
     pub(super) fn note_scaling(&mut self, now: Timestamp, from: u32, to: u32) {
-        let is_over = |at: Timestamp| now.saturating_since(at) >= RATE_PERIOD;
-        while self.scalings.len() >= SCALINGS_MAX
-            || self.scalings.front().is_some_and(|(at, _)| is_over(*at))
-        {
-            self.scalings.pop_front();
-        }
+        let Behavior { scale_up, scale_down } = Behavior::default();
+        let is_out = to > from;
+        let (events, rules) = if is_out {
+            (&mut self.scaled_out, scale_up)
+        } else {
+            (&mut self.scaled_in, scale_down)
+        };
         if from != to {
-            self.scalings.push_back((now, to.saturating_sub(from)));
+            let slot = events.store(now, rules.longest_period(), to.abs_diff(from));
+            self.last = Some((is_out, slot));
         }
     }
 
     /// Forgets the last scaling.
     pub(super) fn forget_scaling(&mut self) {
-        self.scalings.pop_back();
+        match self.last.take() {
+            Some((true, slot)) => self.scaled_out.forget(slot),
+            Some((false, slot)) => self.scaled_in.forget(slot),
+            None => {}
+        }
     }
 
     /// Every time moves back by `behind`.
     pub(super) fn rebase(&mut self, behind: Duration) {
-        for (at, _) in self.recommendations.iter_mut().chain(&mut self.scalings) {
-            *at = at.saturating_sub(behind);
+        for recommendation in &mut self.recommendations {
+            recommendation.at = recommendation.at.saturating_sub(behind);
         }
         self.noted = self.noted.map(|at| at.saturating_sub(behind));
+        self.scaled_out.rebase(behind);
+        self.scaled_in.rebase(behind);
     }
 }
 
@@ -283,12 +264,14 @@ mod tests {
     }
 
     #[test]
-    fn only_recommendations_that_can_still_count_are_kept() {
+    fn no_more_is_remembered_than_a_window_and_a_period_need() {
         let mut recent = Recent::default();
         for second in 0..10_000 {
             recent.note(at(second * 15), u32::try_from(second % 7).expect("small"), 5);
+            recent.note_scaling(at(second * 15), 2, 3);
         }
-        assert!(recent.recommendations.len() <= 7, "{recent:?}");
+        assert!(recent.recommendations.len() <= 24, "{recent:?}");
+        assert!(recent.scaled_out.slots().len() <= 3, "{recent:?}");
     }
 
     #[test]
@@ -301,15 +284,6 @@ mod tests {
         assert_eq!(bounded(&recent, 15, 50, 6), (12, Some(Limit::Rate)));
         recent.forget_scaling();
         assert_eq!(bounded(&recent, 14, 50, 6), (12, Some(Limit::Rate)));
-    }
-
-    #[test]
-    fn the_scalings_remembered_are_limited() {
-        let mut recent = Recent::default();
-        for _ in 0..1_000 {
-            recent.note_scaling(at(1), 2, 3);
-        }
-        assert_eq!(recent.scalings.len(), SCALINGS_MAX);
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+use std::{fs, io};
 
 use clap::Parser;
 use planner_examples_local::program;
@@ -92,7 +92,10 @@ fn look(parsed: &Program) -> Result<bool, Box<dyn Error>> {
             is_news |= judged(&scenario, known.get(&objective).copied());
             if let Some(folder) = out {
                 let path = folder.join(format!("{}.json", scenario.name));
-                fs::write(path, scenario.to_json()?)?;
+                let text = scenario.to_json()?;
+                fs::write(&path, text).map_err(|cause| {
+                    format!("--out {}: cannot be written: {cause}; make room", path.display())
+                })?;
             }
         }
     }
@@ -138,8 +141,13 @@ fn judged(scenario: &Scenario, known: Option<f64>) -> bool {
 fn known() -> Result<BTreeMap<Objective, f64>, Box<dyn Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../planner-lab/scenarios");
     let mut worst = BTreeMap::new();
-    for entry in fs::read_dir(folder)? {
-        let scenario = Scenario::from_json(&fs::read_to_string(entry?.path())?)?;
+    let cannot = |cause: io::Error| {
+        let folder = folder.display();
+        format!("{folder}: cannot be read: {cause}; build this program where its sources are")
+    };
+    for entry in fs::read_dir(&folder).map_err(cannot)? {
+        let text = fs::read_to_string(entry.map_err(cannot)?.path()).map_err(cannot)?;
+        let scenario = Scenario::from_json(&text)?;
         for objective in Objective::ALL {
             let badness = objective.of(&scenario.measured);
             worst

@@ -23,7 +23,7 @@ Examples:
   lab whatif journal.jsonl --set cooldown_in=30s
   lab shadow journal.jsonl --policy hpa:target=0.6 --rate 50 --follow
 
-Every command tells its own with --help. The same command line gives the same bytes.";
+Every command tells its own with --help. The same command line on the same files gives the same bytes.";
 
 fn main() -> ExitCode {
     match program::parse::<Program>() {

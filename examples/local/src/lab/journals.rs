@@ -1,70 +1,123 @@
 //! The records of a run, one journal after the other, while they are still being written too.
 
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
-use planner_core::journal::Record;
-use planner_core::{Config, NoSignal, ServiceId};
+use planner_core::journal::{Header, HeaderError, Record};
+use planner_core::{Config, ServiceId};
 use planner_runtime::{JournalError, JournalFolder, JournalReader};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use thiserror::Error;
 
 /// What a journal says of its run, whatever policy made it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(super) struct Head {
+    schema: u16,
     pub(super) service: ServiceId,
     pub(super) policy: String,
     pub(super) config: Config,
+    config_fingerprint: u64,
+}
+
+impl Head {
+    fn check(&self) -> Result<(), HeaderError> {
+        let supported = Header::<IgnoredAny>::SCHEMA;
+        if self.schema != supported {
+            return Err(HeaderError::Schema { found: self.schema, supported });
+        }
+        if self.config_fingerprint != self.config.fingerprint() {
+            return Err(HeaderError::ConfigEdited);
+        }
+        Ok(())
+    }
+}
+
+/// Why journals cannot be read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum JournalsError {
+    /// One that is of another format, or was edited.
+    #[error("{}: {cause}", path.display())]
+    Header {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        cause: HeaderError,
+    },
+    /// One that cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A folder without any.
+    #[error("{}: no journal-NUMBER.jsonl with a header is in this folder; name that of a planner", folder.display())]
+    None {
+        /// Which.
+        folder: PathBuf,
+    },
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// A record. Observations that a policy makes itself are left out: they say nothing to others.
+    Record(Box<Record<IgnoredAny>>),
+    /// A journal of another service, policy or configuration than before.
+    Other(Box<Head>),
 }
 
 /// One journal, or all of a folder, oldest first.
 #[derive(Debug)]
 pub(super) struct Journals {
-    folder: Option<PathBuf>,
-    path: PathBuf,
-    reader: JournalReader<NoSignal>,
+    /// The folder, and the number of the present journal in it.
+    folder: Option<(PathBuf, u64)>,
+    head: Head,
+    reader: JournalReader<IgnoredAny>,
 }
 
 impl Journals {
-    /// The journal at `path`, or those of the folder there, with what the first says of its run.
+    /// The journal at `path`, or those of the folder there.
     ///
     /// # Errors
     ///
-    /// [`JournalError`] when there is none, or the first cannot be read.
-    pub(super) fn open(path: &Path) -> Result<(Head, Self), JournalError> {
-        let folder = path.is_dir().then(|| path.to_owned());
-        let first = match &folder {
-            None => path.to_owned(),
-            Some(folder) => JournalFolder::list(folder)?.into_iter().next().ok_or_else(|| {
-                let cause = "there is no journal-NUMBER.jsonl in this folder".to_owned();
-                JournalError::Read { path: folder.clone(), cause }
-            })?,
-        };
-        let head = JournalReader::<NoSignal>::first_line(&first)?;
-        let reader = JournalReader::records(&first)?;
-        Ok((head, Self { folder, path: first, reader }))
+    /// [`JournalsError`] when there is none, or the first cannot be read.
+    pub(super) fn open(path: &Path) -> Result<Self, JournalsError> {
+        if !path.is_dir() {
+            let (head, reader) = begin(path)?;
+            return Ok(Self { folder: None, head, reader });
+        }
+        let none = || JournalsError::None { folder: path.to_owned() };
+        let (number, head, reader) = first_after(path, Bound::Unbounded)?.ok_or_else(none)?;
+        Ok(Self { folder: Some((path.to_owned(), number)), head, reader })
     }
 
-    /// The next record; `None` when there is none yet.
+    /// What the present journal says of its run.
+    pub(super) const fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// What comes next; `None` when nothing has come yet.
     ///
     /// # Errors
     ///
-    /// [`JournalError`] when a journal cannot be read.
-    pub(super) fn next(&mut self) -> Result<Option<Record>, JournalError> {
+    /// [`JournalsError`] when a journal cannot be read.
+    pub(super) fn next(&mut self) -> Result<Option<Next>, JournalsError> {
         loop {
             if let Some(record) = self.reader.next() {
-                return record.map(Some);
+                return Ok(Some(Next::Record(Box::new(record?))));
             }
-            let Some(newer) = self.newer()? else { return Ok(None) };
+            let Some((folder, number)) = &self.folder else { return Ok(None) };
+            let newer = first_after(folder, Bound::Excluded(*number))?;
+            let Some((number, head, reader)) = newer else { return Ok(None) };
             // Its writer had begun the newer one after its last word here.
             if let Some(record) = self.reader.next() {
-                return record.map(Some);
+                return Ok(Some(Next::Record(Box::new(record?))));
             }
-            self.reader = match JournalReader::records(&newer) {
-                Ok(reader) => reader,
-                // Made, and not written yet.
-                Err(JournalError::Empty { .. }) => return Ok(None),
-                Err(error) => return Err(error),
-            };
-            self.path = newer;
+            self.folder = Some((folder.clone(), number));
+            self.reader = reader;
+            if head != self.head {
+                self.head = head.clone();
+                return Ok(Some(Next::Other(Box::new(head))));
+            }
         }
     }
 
@@ -72,13 +125,28 @@ impl Journals {
     pub(super) const fn is_torn(&self) -> bool {
         self.reader.is_torn()
     }
+}
 
-    /// The journal that follows the present one in the folder.
-    fn newer(&self) -> Result<Option<PathBuf>, JournalError> {
-        let Some(folder) = &self.folder else { return Ok(None) };
-        let all = JournalFolder::list(folder)?;
-        let at = all.iter().position(|path| *path == self.path);
-        // When the present one was removed to make room, whatever is oldest comes next.
-        Ok(all.into_iter().nth(at.map_or(0, |at| at + 1)))
+fn begin(path: &Path) -> Result<(Head, JournalReader<IgnoredAny>), JournalsError> {
+    let head: Head = JournalReader::<IgnoredAny>::first_line(path)?;
+    head.check().map_err(|cause| JournalsError::Header { path: path.to_owned(), cause })?;
+    Ok((head, JournalReader::records(path)?))
+}
+
+/// The first journal behind `after` that has a header, with its number. One without may still get
+/// it, or never, when its writer had no room for it.
+fn first_after(
+    folder: &Path,
+    after: Bound<u64>,
+) -> Result<Option<(u64, Head, JournalReader<IgnoredAny>)>, JournalsError> {
+    for (&number, path) in JournalFolder::list(folder)?.range((after, Bound::Unbounded)) {
+        match begin(path) {
+            Ok((head, reader)) => return Ok(Some((number, head, reader))),
+            Err(JournalsError::Journal(JournalError::Empty { .. })) => {}
+            // Its writer has made room since the folder was listed.
+            Err(_) if !path.exists() => {}
+            Err(error) => return Err(error),
+        }
     }
+    Ok(None)
 }

@@ -93,8 +93,23 @@ impl OutArgs {
     ///
     /// # Errors
     ///
-    /// [`OutError`]; every file is complete, as it was before, or not there.
+    /// Those of [`OutArgs::write`].
     pub(super) fn give(&self, results: &Results, writing: &Writing) -> Result<(), OutError> {
+        self.write(results, writing)?;
+        if self.json {
+            program::say(&format!("{:#}", results.json));
+        } else {
+            program::say(results.tables.trim_end());
+        }
+        Ok(())
+    }
+
+    /// Writes the files, where a folder was named.
+    ///
+    /// # Errors
+    ///
+    /// [`OutError`]; every file is complete, as it was before, or not there.
+    pub(super) fn write(&self, results: &Results, writing: &Writing) -> Result<(), OutError> {
         let json = format!("{:#}", results.json);
         if let Some(folder) = &self.out {
             let _until_all_are_written = writing.begin();
@@ -108,7 +123,6 @@ impl OutArgs {
                 write_atomically(&file("html"), page.as_bytes())?;
             }
         }
-        program::say(if self.json { &json } else { results.tables.trim_end() });
         Ok(())
     }
 }

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use planner_lab::policy_spec::{PolicySpec, PolicySpecError};
 use planner_lab::shadow::{Ledger, Shadow, ShadowSettings, Totals};
-use planner_runtime::JournalError;
 use serde_json::json;
 use thiserror::Error;
 
 use super::chart::percent;
-use super::journals::{Head, Journals};
+use super::interrupt::Writing;
+use super::journals::{Head, Journals, JournalsError, Next};
 use super::out::{OutArgs, OutError, Results};
 use super::span::Span;
 use super::table::Table;
@@ -52,7 +52,8 @@ pub struct Args {
     )]
     look_ahead: u32,
 
-    /// Go on as the journal grows, until Ctrl-C, and tell the ledger whenever it has more
+    /// Go on as the journal grows, until Ctrl-C, and tell the ledger whenever it has more; with
+    /// --json a line with its totals
     #[arg(long)]
     follow: bool,
 
@@ -80,7 +81,7 @@ Examples:
 pub enum ShadowError {
     /// A journal.
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    Journals(#[from] JournalsError),
     /// Results that cannot be written.
     #[error(transparent)]
     Out(#[from] OutError),
@@ -103,8 +104,32 @@ impl Args {
         &self.out
     }
 
+    /// Prints the ledger, and writes its files; whether to go on.
+    ///
+    /// # Errors
+    ///
+    /// [`OutError`] when a file cannot be written.
+    pub(super) fn give(&self, results: &Results, writing: &Writing) -> Result<bool, OutError> {
+        if !self.follow {
+            self.out.give(results, writing)?;
+            return Ok(false);
+        }
+        self.out.write(results, writing)?;
+        let could_be_read = if self.out.json {
+            let mut totals = results.json.clone();
+            if let Some(ledger) = totals["ledger"].as_object_mut() {
+                ledger.remove("entries");
+            }
+            program::say(&totals.to_string())
+        } else {
+            program::say(&results.tables)
+        };
+        // Files may have other readers.
+        Ok(could_be_read || self.out.out.is_some())
+    }
+
     /// Follows the journal to its end, and beyond where that was asked for; `tell` gets the ledger
-    /// whenever it has more.
+    /// whenever it has more, and says whether to go on.
     ///
     /// # Errors
     ///
@@ -112,7 +137,7 @@ impl Args {
     /// `tell` says.
     pub(super) fn run(
         &self,
-        mut tell: impl FnMut(&Results) -> Result<(), OutError>,
+        mut tell: impl FnMut(&Results) -> Result<bool, OutError>,
     ) -> Result<(), ShadowError> {
         if let Some(rate) = self.rate.filter(|rate| !(*rate > 0.0 && rate.is_finite())) {
             return Err(ShadowError::Rate { rate });
@@ -120,24 +145,37 @@ impl Args {
         if self.every.seconds == 0 {
             return Err(ShadowError::Restless);
         }
-        let (head, mut journals) = Journals::open(&self.journal)?;
-        let mut watch = Watch::new(self, head)?;
+        let mut journals = Journals::open(&self.journal)?;
+        let mut watch = Watch::new(self, journals.head().clone())?;
         let mut told = None;
         loop {
-            while let Some(record) = journals.next()? {
-                watch.shadow.follow(record.at, &record.event, &record.step);
+            while let Some(next) = journals.next()? {
+                match next {
+                    Next::Record(record) => {
+                        watch.shadow.follow(record.at, &record.event, &record.step);
+                    }
+                    Next::Other(head) => {
+                        program::complain(
+                            "lab: the next journal is of another service, policy or configuration; \
+                             the ledger begins again with it",
+                        );
+                        (watch, told) = (Watch::new(self, *head)?, None);
+                    }
+                }
             }
             let count = booked(watch.shadow.ledger().real());
             if told != Some(count) {
-                tell(&watch.results())?;
                 told = Some(count);
+                if !tell(&watch.results())? {
+                    break;
+                }
             }
             if !self.follow {
                 break;
             }
             std::thread::sleep(Duration::from_secs(self.every.seconds));
         }
-        if journals.is_torn() {
+        if journals.is_torn() && !self.follow {
             program::complain("lab: the journal ends within a record; taken up to there");
         }
         Ok(())
@@ -187,8 +225,8 @@ impl Watch {
     /// What a replica is taken to answer: told, or learned from the windows so far.
     fn capacity_per_s(&self) -> Option<f64> {
         let learned = || {
-            let last = self.shadow.ledger().entries().next_back()?;
-            last.verdict.map(|verdict| verdict.capacity_per_s)
+            let verdict = self.shadow.ledger().entries().rev().find_map(|entry| entry.verdict)?;
+            Some(verdict.capacity_per_s)
         };
         self.settings.capacity_per_s.or_else(learned)
     }

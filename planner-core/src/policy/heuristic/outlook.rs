@@ -6,7 +6,8 @@
 //! of it, forgotten with a half-life. From that follows the margin at which one replica more
 //! costs what it saves: the critical fractile of the newsvendor (Arrow, Harris and Marschak 1951),
 //! with [`Config::slow_price`](crate::Config::slow_price) for the request that waits. Each forecast
-//! also pays for what would have come of it, and the one that paid least lately is followed.
+//! is charged with what would have come of it, and the one with the least charge lately is
+//! followed.
 //!
 //! Margins are learned from the windows before, never from the present one, and multiply it: more
 //! load never plans for less.
@@ -292,8 +293,10 @@ impl Outlook {
         }
     }
 
-    /// Charges each forecast for what the oldest open one of it would have cost: the capacity that
-    /// it asked for, and the price of the requests that waited because it was too little.
+    /// Charges each forecast for what the oldest open one of it would have cost, with the margin
+    /// that it has by now: the capacity that it asks for, and the price of the requests that waited
+    /// because it was too little. The present load with its spare, below which nothing is planned,
+    /// is left out: a forecast is charged for itself.
     fn settle(&mut self, sight: &Sight, passed_s: f64, price: f64) {
         self.record_s = (self.record_s + passed_s).min(RECORD_S);
         let share = (passed_s / self.record_s).min(1.0);

@@ -4,8 +4,8 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use planner_core::journal::Header;
-use planner_core::{Planner, ReplicaBounds};
+use planner_core::journal::{Header, Record};
+use planner_core::{Event, Idle, Planner, ReplicaBounds, ServiceId, Step, Timestamp};
 use planner_lab::{Plant, PlantSpec, run};
 
 use super::*;
@@ -13,7 +13,7 @@ use super::*;
 /// The journal of a step from 60 to 240 requests a second after five minutes, in lines.
 fn lines() -> Vec<String> {
     let mut planner = Planner::heuristic(ReplicaBounds::new(1, 8).expect("bounds"));
-    let service = planner_core::ServiceId::new("shop").expect("a name");
+    let service = ServiceId::new("shop").expect("a name");
     let header = Header::of(service, &planner, false);
     let mut plant = Plant::new(PlantSpec::default(), 2);
     let run = run(&mut planner, &mut plant, 200, |t| if t < 300.0 { 60.0 } else { 240.0 });
@@ -44,7 +44,7 @@ fn told(args: &Args) -> Result<Vec<Results>, ShadowError> {
     let mut all = Vec::new();
     args.run(|results| {
         all.push(results.clone());
-        Ok(())
+        Ok(true)
     })?;
     Ok(all)
 }
@@ -72,8 +72,7 @@ fn what_cannot_be_watched_is_refused() {
     assert_eq!(
         refusal(&args(&empty, &["poc"])),
         format!(
-            "journal {}: cannot be read: there is no journal-NUMBER.jsonl in this folder; check \
-             path and permissions",
+            "{}: no journal-NUMBER.jsonl with a header is in this folder; name that of a planner",
             empty.display()
         )
     );
@@ -96,37 +95,94 @@ fn a_ledger_tells_who_wanted_what_and_what_it_was_worth() {
     assert!(page.contains("2 policies beside heuristic") && page.contains("needed"), "{page}");
 }
 
+/// A journal of a folder that begins like the first.
+fn part(folder: &Path, number: u32, head: &str, records: &[String]) {
+    let lines: Vec<String> =
+        std::iter::once(head.to_owned()).chain(records.iter().cloned()).collect();
+    written(&folder.join(format!("journal-{number}.jsonl")), &lines);
+}
+
 #[test]
-fn journals_of_a_folder_are_one_run() {
+fn journals_of_a_folder_are_one_run_whatever_lies_between_them() {
     let folder = tempfile::tempdir().expect("a folder");
     let lines = lines();
     let alone = written(&folder.path().join("whole.jsonl"), &lines);
-    let (first, rest) = lines.split_at(101);
-    written(&folder.path().join("journal-1.jsonl"), first);
-    let second: Vec<String> = lines[..1].iter().chain(rest).cloned().collect();
-    written(&folder.path().join("journal-2.jsonl"), &second);
+    // A header that was cut short, and journals that were never begun.
+    for (number, text) in [(1, &lines[0][..40]), (3, ""), (5, "")] {
+        fs::write(folder.path().join(format!("journal-{number}.jsonl")), text).expect("written");
+    }
+    part(folder.path(), 2, &lines[0], &lines[1..101]);
+    part(folder.path(), 4, &lines[0], &lines[101..]);
     let in_parts = told(&args(folder.path(), &["poc"])).expect("a ledger");
     let whole = told(&args(&alone, &["poc"])).expect("a ledger");
     assert_eq!(in_parts[0].json, whole[0].json);
 }
 
 #[test]
+fn a_journal_with_another_configuration_begins_the_ledger_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lines = lines();
+    let planner = Planner::heuristic(ReplicaBounds::new(2, 30).expect("bounds"));
+    let service = ServiceId::new("shop").expect("a name");
+    let other = serde_json::to_string(&Header::of(service, &planner, false)).expect("plain");
+    part(folder.path(), 1, &lines[0], &lines[1..101]);
+    part(folder.path(), 2, &other, &lines[101..]);
+    let results = told(&args(folder.path(), &["hpa:target=0.1"])).expect("a ledger");
+    assert_eq!(results[0].json["ledger"]["real"]["judged"], 97, "100 of the second journal");
+    let entries = results[0].json["ledger"]["entries"].as_array().expect("kept").clone();
+    let most = entries.iter().filter_map(|entry| entry["wishes"][0]["replicas"].as_u64()).max();
+    assert!(most > Some(8), "the first allowed 8: {most:?}");
+    let edited = lines[0].replace("\"max\":8", "\"max\":9");
+    part(folder.path(), 1, &edited, &[]);
+    assert_eq!(
+        told(&args(folder.path(), &["poc"])).expect_err("refused").to_string(),
+        format!(
+            "{}: journal: the configuration does not match its fingerprint; it was edited after \
+             the run",
+            folder.path().join("journal-1.jsonl").display()
+        )
+    );
+}
+
+#[test]
 fn who_follows_is_told_what_comes_later() {
     let folder = tempfile::tempdir().expect("a folder");
     let lines = lines();
-    let journal = written(&folder.path().join("journal.jsonl"), &lines[..101]);
-    let following = Args { follow: true, ..args(&journal, &["poc"]) };
-    let (mut rest, mut judged) = (Some(lines[101..].join("\n") + "\n"), Vec::new());
-    // Who is told ends it, as Ctrl-C would.
+    part(folder.path(), 1, &lines[0], &lines[1..101]);
+    let following = Args { follow: true, ..args(folder.path(), &["poc"]) };
+    let mut judged = Vec::new();
     let ended = following.run(|results| {
         judged.push(results.json["ledger"]["real"]["judged"].as_u64());
-        let Some(rest) = rest.take() else {
-            return Err(OutError::NoFolder { path: PathBuf::new() });
-        };
-        let mut file = fs::OpenOptions::new().append(true).open(&journal).expect("there");
-        file.write_all(rest.as_bytes()).expect("written");
-        Ok(())
+        let journal = folder.path().join("journal-1.jsonl");
+        match judged.len() {
+            1 => {
+                let mut file = fs::OpenOptions::new().append(true).open(&journal).expect("there");
+                writeln!(file, "{}", lines[101..151].join("\n")).expect("written");
+            }
+            // The first is removed to make room before it was looked at again.
+            2 => {
+                part(folder.path(), 2, &lines[0], &lines[151..]);
+                fs::remove_file(&journal).expect("removed");
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
     });
-    assert!(matches!(ended, Err(ShadowError::Out(_))));
-    assert_eq!(judged, [Some(97), Some(197)]);
+    ended.expect("it ends when nobody reads");
+    assert_eq!(judged, [Some(97), Some(147), Some(197)]);
+}
+
+#[test]
+fn what_a_policy_observes_itself_is_no_hindrance() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut lines = lines();
+    let signal = Record {
+        at: Timestamp::ORIGIN,
+        event: Event::Signal(json!({ "pods": 3 })),
+        step: Step::Idle(Idle::Note),
+    };
+    lines.insert(1, serde_json::to_string(&signal).expect("plain"));
+    let journal = written(&folder.path().join("journal.jsonl"), &lines);
+    let results = told(&args(&journal, &["poc"])).expect("a ledger");
+    assert!(results[0].json["ledger"]["real"]["judged"].as_u64() == Some(197));
 }

@@ -72,6 +72,9 @@ mod tests {
         for (place, value) in [
             ("/weight", 0.0),
             ("/weight", 1e300),
+            ("/record_s", -1.0),
+            ("/record_s", 1e6),
+            ("/forecasts/0/cost_per_s", -1.0),
             ("/mean_per_s", -1.0),
             ("/open_len", 200.0),
             ("/forecasts/0/margin", 1e9),
@@ -83,6 +86,20 @@ mod tests {
             *number = if place == "/open_len" { 200.into() } else { value.into() };
             assert_eq!(restored(&edited).get(), None, "{place} {value}");
         }
+    }
+
+    #[test]
+    fn what_version_2_remembered_is_restored_and_its_records_begin_again() {
+        let mut room = Room::default();
+        room.put(Outlook::new(&Scene::calm(100, 2).view(), 80.0, 50.0));
+        let mut written = serde_json::to_value(&room).expect("serialisable");
+        written.as_object_mut().expect("fields").remove("record_s");
+        let forecasts = written["forecasts"].as_array_mut().expect("three");
+        for forecast in forecasts {
+            forecast["is_usual"] = true.into();
+        }
+        let restored: Room = serde_json::from_value(written).expect("an outlook");
+        assert_eq!(restored, room, "a record of no time");
     }
 
     #[test]
