@@ -10,7 +10,8 @@
 //! - [`doctor`]: what a trace cannot show.
 //!
 //! All that is computed is in `planner-lab`, which has no clock, no files and no threads; they are
-//! here. The same command line on the same files gives the same bytes, whatever the number of threads.
+//! here. The same command line on the same files gives the same bytes, whatever the number of
+//! threads.
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
