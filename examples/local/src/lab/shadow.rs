@@ -16,6 +16,7 @@ use super::chart::percent;
 use super::interrupt::Writing;
 use super::journals::{Head, Journals, JournalsError, Next};
 use super::out::{OutArgs, OutError, Results};
+use super::run::policies_help;
 use super::span::Span;
 use super::table::Table;
 use crate::program;
@@ -29,7 +30,7 @@ const HOUR_S: f64 = 3_600.0;
 /// Let policies watch a recorded or a running planner, and keep a ledger of what each would have
 /// been worth.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = HELP)]
+#[command(after_help = help())]
 pub struct Args {
     /// The journal of a run, or the folder of a planner's journals
     journal: PathBuf,
@@ -65,7 +66,7 @@ pub struct Args {
     out: OutArgs,
 }
 
-const HELP: &str = "\
+const EXAMPLES: &str = "\
 Nothing of what they decide is carried out. They see the windows that the real planner's decisions
 shaped, and start from the real count at each of them: the ledger says what each would have done
 next, and what that was worth; it does not say where each would be by now. For that see lab whatif
@@ -74,6 +75,10 @@ and lab run.
 Examples:
   lab shadow out/run/journal.jsonl --policy planner:slow_price=20 --policy poc
   lab shadow /var/lib/planner/journals --follow --policy hpa:target=0.6 --rate 50 --out shadow";
+
+fn help() -> String {
+    format!("Policies:\n{}{EXAMPLES}", policies_help())
+}
 
 /// Why there is no ledger.
 #[derive(Debug, Error)]
