@@ -216,6 +216,23 @@ fn a_reader_goes_on_where_a_journal_grows_and_in_the_middle_of_a_record_too() {
 }
 
 #[test]
+fn a_record_that_its_writer_took_back_is_not_joined_to_the_next() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.jsonl");
+    write(&path, 2);
+    let text = fs::read(&path).expect("readable");
+    let first_ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(1);
+    let first_ends = first_ends.map(|(at, _)| at + 1).expect("two lines");
+    fs::write(&path, &text[..first_ends + 20]).expect("writable");
+    let mut reader = JournalReader::<NoSignal>::records(&path).expect("a journal");
+    assert_eq!(reader.by_ref().count(), 1, "the second is not whole yet");
+    fs::write(&path, &text[..first_ends]).expect("writable");
+    assert!(reader.next().is_none() && !reader.is_torn(), "nothing is left of it");
+    fs::write(&path, &text).expect("writable");
+    assert!(reader.next().is_some_and(|record| record.is_ok()), "the second, whole");
+}
+
+#[test]
 fn a_journal_is_never_written_over() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("journal.jsonl");

@@ -1,7 +1,6 @@
 //! From a named policy to one that watches beside a real planner.
 
 use std::collections::VecDeque;
-use std::fmt::Display;
 
 #[cfg(doc)]
 use planner_core::GuardSet;
@@ -10,10 +9,10 @@ use planner_core::{Config, Timestamp, Window};
 use planner_peers::hpa::Snapshot;
 use planner_peers::keda::{Keda, KedaSignal};
 use planner_peers::kpa::Kpa;
-use planner_peers::nomad::{Answer, Nomad, NomadSignal, policy::ONLY_CHECK};
+use planner_peers::nomad::Nomad;
 use planner_peers::on_windows::OnWindows;
 
-use super::build::AVERAGED_S;
+use super::build::{AVERAGED_S, nomad_signal};
 use super::table::Kind;
 use super::{PolicySpec, PolicySpecError};
 use crate::shadow::Candidate;
@@ -74,12 +73,7 @@ impl PolicySpec {
             }
             Kind::Nomad => {
                 let nomad = Nomad::target_per_replica(target_per_s);
-                let signal = |at, per_s| NomadSignal {
-                    check: ONLY_CHECK.into(),
-                    at,
-                    answer: Answer::Values(vec![per_s]),
-                };
-                averaged(peer, nomad.map_err(|why| self.refused(&why))?, signal)
+                averaged(peer, nomad.map_err(|why| self.refused(&why))?, nomad_signal)
             }
             _ => {
                 let hpa = self.hpa(target_per_s).map_err(|why| self.refused(&why))?;
@@ -115,10 +109,6 @@ impl PolicySpec {
         let unknown = "its settings are shares of what a replica answers, which is not known; say \
                        how many requests per second that are";
         known.ok_or_else(|| self.refused(&unknown))
-    }
-
-    fn refused(&self, why: &dyn Display) -> PolicySpecError {
-        PolicySpecError::Build { policy: self.name(), why: why.to_string() }
     }
 }
 

@@ -48,45 +48,36 @@ impl PolicySpec {
     ///
     /// [`PolicySpecError::Build`] when policy or configuration refuse the settings together.
     pub fn build(&self, service: &FluidSpec) -> Result<Box<dyn Autoscaler>, PolicySpecError> {
-        let refused = |why: &dyn Display| PolicySpecError::Build {
-            policy: self.name(),
-            why: why.to_string(),
-        };
         let rate_per_s = service.service.rate_per_replica_per_s;
         let target_per_s = self.value("target") * rate_per_s;
         match self.entry.kind {
             Kind::Fixed => Ok(Box::new(Fixed::new(whole(self.value("replicas"))))),
             Kind::Hpa => {
-                let hpa = self.hpa(target_per_s).map_err(|why| refused(&why))?;
+                let hpa = self.hpa(target_per_s).map_err(|why| self.refused(&why))?;
                 let sense = Averaged::over(AVERAGED_S, |_, per_s| Snapshot::total(per_s));
                 self.seat_peer(service, hpa, sense)
             }
             Kind::Keda => {
-                let keda = Keda::average_value(target_per_s).map_err(|why| refused(&why))?;
+                let keda = Keda::average_value(target_per_s).map_err(|why| self.refused(&why))?;
                 let sense = Averaged::over(AVERAGED_S, |_, per_s| KedaSignal::measured(per_s));
                 self.seat_peer(service, keda, sense)
             }
             Kind::Kpa => {
                 let kpa = Kpa::requests_per_second(target_per_s, 1.0);
-                let kpa = kpa.map_err(|why| refused(&why))?;
+                let kpa = kpa.map_err(|why| self.refused(&why))?;
                 self.seat_peer(service, kpa, EachSecond::new(Sample::new))
             }
             Kind::Nomad => {
                 let nomad = Nomad::target_per_replica(target_per_s);
-                let nomad = nomad.map_err(|why| refused(&why))?;
-                let sense = Averaged::over(AVERAGED_S, |at: Timestamp, per_s| NomadSignal {
-                    check: ONLY_CHECK.into(),
-                    at,
-                    answer: Answer::Values(vec![per_s]),
-                });
-                self.seat_peer(service, nomad, sense)
+                let nomad = nomad.map_err(|why| self.refused(&why))?;
+                self.seat_peer(service, nomad, Averaged::over(AVERAGED_S, nomad_signal))
             }
             Kind::Planner => {
-                let config = self.config(service).map_err(|why| refused(&why))?;
+                let config = self.config(service).map_err(|why| self.refused(&why))?;
                 Ok(self.seat_own(config, Heuristic))
             }
             Kind::Poc => {
-                let config = self.config(service).map_err(|why| refused(&why))?;
+                let config = self.config(service).map_err(|why| self.refused(&why))?;
                 Ok(self.seat_own(config, Poc))
             }
         }
@@ -122,8 +113,7 @@ impl PolicySpec {
         S: Sense<Signal = P::Signal> + 'static,
     {
         let config = common(service).and_then(|it| it.guard_set(GuardSet::Peer).build());
-        let config = config
-            .map_err(|why| PolicySpecError::Build { policy: self.name(), why: why.to_string() })?;
+        let config = config.map_err(|why| self.refused(&why))?;
         Ok(Box::new(Seat::new(config, policy, sense, 1)))
     }
 
@@ -134,10 +124,13 @@ impl PolicySpec {
     ///
     /// [`PolicySpecError::Build`] when it refuses the settings together.
     pub fn configuration(&self, service: &FluidSpec) -> Option<Result<Config, PolicySpecError>> {
-        let refused =
-            |why: ConfigError| PolicySpecError::Build { policy: self.name(), why: why.to_string() };
         matches!(self.entry.kind, Kind::Planner | Kind::Poc)
-            .then(|| self.config(service).map_err(refused))
+            .then(|| self.config(service).map_err(|why| self.refused(&why)))
+    }
+
+    /// The error of a policy that refuses its settings.
+    pub(super) fn refused(&self, why: &dyn Display) -> PolicySpecError {
+        PolicySpecError::Build { policy: self.name(), why: why.to_string() }
     }
 
     /// The planner's configuration with what was set.
@@ -157,6 +150,11 @@ impl PolicySpec {
         }
         builder.build()
     }
+}
+
+/// What Nomad is told of requests per second.
+pub(super) fn nomad_signal(at: Timestamp, per_s: f64) -> NomadSignal {
+    NomadSignal { check: ONLY_CHECK.into(), at, answer: Answer::Values(vec![per_s]) }
 }
 
 /// What every policy knows of the service.

@@ -154,6 +154,9 @@ impl Recent {
 
     /// Takes note of a scaling.
     pub(super) fn note_scaling(&mut self, now: Timestamp, from: u32, to: u32) {
+        if from == to {
+            return;
+        }
         let Behavior { scale_up, scale_down } = Behavior::default();
         let is_out = to > from;
         let (events, rules) = if is_out {
@@ -161,10 +164,8 @@ impl Recent {
         } else {
             (&mut self.scaled_in, scale_down)
         };
-        if from != to {
-            let slot = events.store(now, rules.longest_period(), to.abs_diff(from));
-            self.last = Some((is_out, slot));
-        }
+        let slot = events.store(now, rules.longest_period(), to.abs_diff(from));
+        self.last = Some((is_out, slot));
     }
 
     /// Forgets the last scaling.

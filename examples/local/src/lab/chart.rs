@@ -13,6 +13,9 @@ const BOTTOM: f64 = 24.0;
 /// Longest time whose ticks are told in hours and minutes.
 const CLOCK_S_MAX: f64 = 86_400.0;
 
+/// Places of a line, at most.
+pub(super) const PLACES_MAX: usize = 800;
+
 /// A place in the units of the axes.
 pub(super) type Place = (f64, f64);
 

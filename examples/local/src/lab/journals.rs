@@ -61,8 +61,8 @@ pub enum JournalsError {
 pub(super) enum Next {
     /// A record. Observations that a policy makes itself are left out: they say nothing to others.
     Record(Box<Record<IgnoredAny>>),
-    /// A journal of another service, policy or configuration than before.
-    Other(Box<Head>),
+    /// A journal of another service, policy or configuration than before: see [`Journals::head`].
+    Other,
 }
 
 /// One journal, or all of a folder, oldest first.
@@ -115,8 +115,8 @@ impl Journals {
             self.folder = Some((folder.clone(), number));
             self.reader = reader;
             if head != self.head {
-                self.head = head.clone();
-                return Ok(Some(Next::Other(Box::new(head))));
+                self.head = head;
+                return Ok(Some(Next::Other));
             }
         }
     }
@@ -149,4 +149,27 @@ fn first_after(
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use planner_core::journal::Header;
+    use planner_core::{Planner, ReplicaBounds, ServiceId};
+    use planner_lab::{Plant, PlantSpec, run};
+
+    /// The first line of a journal of a planner within these bounds.
+    pub(in super::super) fn header(bounds: (u32, u32)) -> String {
+        let planner = Planner::heuristic(ReplicaBounds::new(bounds.0, bounds.1).expect("bounds"));
+        let service = ServiceId::new("shop").expect("a name");
+        serde_json::to_string(&Header::of(service, &planner, false)).expect("plain")
+    }
+
+    /// The journal of a step from 60 to 240 requests a second after five minutes, line by line.
+    pub(in super::super) fn lines() -> Vec<String> {
+        let mut planner = Planner::heuristic(ReplicaBounds::new(1, 8).expect("bounds"));
+        let mut plant = Plant::new(PlantSpec::default(), 2);
+        let run = run(&mut planner, &mut plant, 200, |t| if t < 300.0 { 60.0 } else { 240.0 });
+        let records = run.records().map(|record| serde_json::to_string(&record).expect("plain"));
+        std::iter::once(header((1, 8))).chain(records).collect()
+    }
 }

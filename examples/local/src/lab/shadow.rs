@@ -159,12 +159,12 @@ impl Args {
                     Next::Record(record) => {
                         watch.shadow.follow(record.at, &record.event, &record.step);
                     }
-                    Next::Other(head) => {
+                    Next::Other => {
                         program::complain(
                             "lab: the next journal is of another service, policy or configuration; \
                              the ledger begins again with it",
                         );
-                        (watch, told) = (Watch::new(self, *head)?, None);
+                        (watch, told) = (Watch::new(self, journals.head().clone())?, None);
                     }
                 }
             }

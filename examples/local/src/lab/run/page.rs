@@ -4,15 +4,13 @@ use planner_lab::evaluate::TrailPoint;
 
 use super::simulate::Order;
 use super::{Ran, cost_ratio, optimum_hours, table};
-use crate::lab::chart::{Chart, Place, format_time, percent, time_axis};
+use crate::lab::chart::{Chart, PLACES_MAX, Place, format_time, percent, time_axis};
 use crate::lab::optimum::{load_chart, places};
 use crate::lab::page::{Key, Page, counted};
 use crate::lab::service::{DECIDE_EVERY_S, ServiceArgs};
 use crate::lab::table::Table;
 use crate::report::axis::{Scale, format_number};
 
-/// Places of a line, at most.
-const PLACES_MAX: usize = 800;
 /// Orders that are listed, at most; the JSON has all.
 const ORDERS_SHOWN: usize = 300;
 /// Waits below a millisecond are drawn as one.

@@ -3,13 +3,10 @@
 use planner_lab::shadow::{Entry, Ledger};
 
 use super::totals;
-use crate::lab::chart::{Chart, Place, format_time, time_axis};
+use crate::lab::chart::{Chart, PLACES_MAX, Place, format_time, time_axis};
 use crate::lab::journals::Head;
 use crate::lab::page::{Key, Page, SERIES, counted};
 use crate::report::axis::{Scale, format_number};
-
-/// Places of a line, at most.
-const PLACES_MAX: usize = 800;
 
 pub(super) fn page(head: &Head, ledger: &Ledger, lead: &str) -> String {
     let watching = counted(ledger.candidates().len(), "policy", "policies");

@@ -4,23 +4,11 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use planner_core::journal::{Header, Record};
-use planner_core::{Event, Idle, Planner, ReplicaBounds, ServiceId, Step, Timestamp};
-use planner_lab::{Plant, PlantSpec, run};
+use planner_core::journal::Record;
+use planner_core::{Event, Idle, Step, Timestamp};
 
 use super::*;
-
-/// The journal of a step from 60 to 240 requests a second after five minutes, in lines.
-fn lines() -> Vec<String> {
-    let mut planner = Planner::heuristic(ReplicaBounds::new(1, 8).expect("bounds"));
-    let service = ServiceId::new("shop").expect("a name");
-    let header = Header::of(service, &planner, false);
-    let mut plant = Plant::new(PlantSpec::default(), 2);
-    let run = run(&mut planner, &mut plant, 200, |t| if t < 300.0 { 60.0 } else { 240.0 });
-    let mut lines = vec![serde_json::to_string(&header).expect("plain")];
-    lines.extend(run.records().map(|record| serde_json::to_string(&record).expect("plain")));
-    lines
-}
+use crate::lab::journals::testing::{header, lines};
 
 fn written(path: &Path, lines: &[String]) -> PathBuf {
     fs::write(path, lines.join("\n") + "\n").expect("written");
@@ -122,9 +110,7 @@ fn journals_of_a_folder_are_one_run_whatever_lies_between_them() {
 fn a_journal_with_another_configuration_begins_the_ledger_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let lines = lines();
-    let planner = Planner::heuristic(ReplicaBounds::new(2, 30).expect("bounds"));
-    let service = ServiceId::new("shop").expect("a name");
-    let other = serde_json::to_string(&Header::of(service, &planner, false)).expect("plain");
+    let other = header((2, 30));
     part(folder.path(), 1, &lines[0], &lines[1..101]);
     part(folder.path(), 2, &other, &lines[101..]);
     let results = told(&args(folder.path(), &["hpa:target=0.1"])).expect("a ledger");

@@ -3,23 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use planner_core::{Planner, ReplicaBounds, ServiceId};
-use planner_lab::{Plant, PlantSpec, run};
-
 use super::*;
+use crate::lab::journals::testing::lines;
 
-/// The journal of a step from 60 to 240 requests a second after five minutes.
 fn journal(folder: &Path) -> PathBuf {
-    let bounds = ReplicaBounds::new(1, 8).expect("bounds");
-    let mut planner = Planner::heuristic(bounds);
-    let service = ServiceId::new("shop").expect("a name");
-    let header = Header::of(service, &planner, false);
-    let mut plant = Plant::new(PlantSpec::default(), 2);
-    let run = run(&mut planner, &mut plant, 200, |t| if t < 300.0 { 60.0 } else { 240.0 });
-    let mut lines = vec![serde_json::to_string(&header).expect("plain")];
-    lines.extend(run.records().map(|record| serde_json::to_string(&record).expect("plain")));
     let path = folder.join("journal.jsonl");
-    fs::write(&path, lines.join("\n") + "\n").expect("written");
+    fs::write(&path, lines().join("\n") + "\n").expect("written");
     path
 }
 
