@@ -20,6 +20,15 @@ die() {
 
 command -v cargo >/dev/null || die "cargo: not found; install a Rust toolchain (1.95 or newer)"
 
+# tool NAME: a cargo subcommand, installed when it is not there. Not optimised: it is built in a third
+# of the time, and is not what takes long here.
+tool() {
+    ! cargo "$1" --version >/dev/null 2>&1 || return 0
+    say "installing cargo-$1 with cargo"
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        CARGO_PROFILE_RELEASE_DEBUG=none cargo install -q --locked "cargo-$1"
+}
+
 # Counts tests over both runners and prints the line at the end.
 passed=0
 failed=0

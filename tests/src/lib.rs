@@ -27,13 +27,13 @@ pub fn root() -> PathBuf {
     tests.parent().expect("the root of the project").to_owned()
 }
 
-/// The path of a program of `examples/local`, built if need be.
+/// The path of a program of `examples/local`, built if need be: as `scripts/test` builds it, since
+/// another choice of packages has other features, and would build all of them again.
 pub fn program(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "planner-examples-local"])
-            .args(["--features", "model", "--bins"])
+            .args(["build", "--quiet", "--workspace", "--all-targets"])
             .current_dir(root())
             .status()
             .expect("cargo");
