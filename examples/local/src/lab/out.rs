@@ -110,18 +110,17 @@ impl OutArgs {
     ///
     /// [`OutError`]; every file is complete, as it was before, or not there.
     pub(super) fn write(&self, results: &Results, writing: &Writing) -> Result<(), OutError> {
-        let json = format!("{:#}", results.json);
-        if let Some(folder) = &self.out {
-            let _until_all_are_written = writing.begin();
-            if !folder.is_dir() {
-                let failed = |cause| OutError::Make { path: folder.clone(), cause };
-                fs::create_dir(folder).map_err(failed)?;
-            }
-            let file = |ending: &str| folder.join(format!("{}.{ending}", results.name));
-            write_atomically(&file("json"), format!("{json}\n").as_bytes())?;
-            if let Some(page) = &results.page {
-                write_atomically(&file("html"), page.as_bytes())?;
-            }
+        let Some(folder) = &self.out else { return Ok(()) };
+        let json = format!("{:#}\n", results.json);
+        let _until_all_are_written = writing.begin();
+        if !folder.is_dir() {
+            let failed = |cause| OutError::Make { path: folder.clone(), cause };
+            fs::create_dir(folder).map_err(failed)?;
+        }
+        let file = |ending: &str| folder.join(format!("{}.{ending}", results.name));
+        write_atomically(&file("json"), json.as_bytes())?;
+        if let Some(page) = &results.page {
+            write_atomically(&file("html"), page.as_bytes())?;
         }
         Ok(())
     }

@@ -171,7 +171,7 @@ impl Args {
             let count = booked(watch.shadow.ledger().real());
             if told != Some(count) {
                 told = Some(count);
-                if !tell(&watch.results())? {
+                if !tell(&watch.results(self.out.out.is_some()))? {
                     break;
                 }
             }
@@ -211,7 +211,8 @@ impl Watch {
         Ok(Self { head, settings, shadow })
     }
 
-    fn results(&self) -> Results {
+    /// The ledger, with its page where one is to be written.
+    fn results(&self, with_page: bool) -> Results {
         let ledger = self.shadow.ledger();
         let lead = self.lead();
         let tables = format!("{lead}\n{}", totals(ledger).text());
@@ -223,8 +224,8 @@ impl Watch {
             "look_ahead_windows": self.settings.look_ahead,
             "ledger": ledger,
         });
-        let page = page::page(&self.head, ledger, &lead);
-        Results { name: "shadow", tables, json, page: Some(page) }
+        let page = with_page.then(|| page::page(&self.head, ledger, &lead));
+        Results { name: "shadow", tables, json, page }
     }
 
     /// What a replica is taken to answer: told, or learned from the windows so far.

@@ -70,7 +70,8 @@ fn what_cannot_be_watched_is_refused() {
 fn a_ledger_tells_who_wanted_what_and_what_it_was_worth() {
     let folder = tempfile::tempdir().expect("a folder");
     let journal = written(&folder.path().join("journal.jsonl"), &lines());
-    let results = told(&args(&journal, &["hpa:target=0.6", "hpa:target=0.2"]));
+    let out = OutArgs { json: false, out: Some(folder.path().join("out")) };
+    let results = told(&Args { out, ..args(&journal, &["hpa:target=0.6", "hpa:target=0.2"]) });
     let [results] = &results.expect("a ledger")[..] else { panic!("told once") };
     let ledger = &results.json["ledger"];
     assert_eq!(ledger["real"]["judged"], 197, "the last three have too few windows behind them");
