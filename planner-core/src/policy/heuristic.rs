@@ -25,10 +25,10 @@ use outlook::Room;
 use super::{NoSignal, Policy, Proposal, Reason, View};
 use crate::Timestamp;
 use crate::signal::Breach;
-use crate::telemetry::Quality;
+use crate::telemetry::{Quality, Traffic};
 
-/// A backlog should be worked off within this many seconds.
-const BACKLOG_DRAIN_S: f64 = 5.0;
+/// Fewest seconds in which a backlog should be worked off.
+const BACKLOG_DRAIN_MIN_S: f64 = 5.0;
 /// Most that one window's arrivals ÷ completions may multiply the count by.
 const SATURATION_FACTOR_MAX: f64 = 4.0;
 /// Most that the latency alone may multiply the count by.
@@ -103,11 +103,11 @@ impl Policy for Heuristic {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     /// What version 1 remembered lacks the outlook alone, and that of version 2 what following each
-    /// forecast would have cost.
+    /// forecast would have cost; version 3 remembered the same.
     fn continues(&self, version: u32) -> bool {
         (1..=self.version()).contains(&version)
     }
@@ -167,8 +167,7 @@ fn scale_out(view: &View<'_>, state: &HeuristicState, breach: Breach) -> Proposa
     let planned = state.needed(view).map(|need| need.replicas);
     let mut needed = state.busy_replicas(view).max(tried_from).max(planned).unwrap_or(0);
     if let (Some(traffic), Some(capacity)) = (traffic, state.capacity_per_s(view)) {
-        let backlog_per_s = f64::from(traffic.in_flight.unwrap_or(0)) / BACKLOG_DRAIN_S;
-        let demand_per_s = traffic.arrivals_per_s + backlog_per_s;
+        let demand_per_s = traffic.arrivals_per_s + backlog_per_s(view, traffic);
         needed = needed.max(replicas_for(demand_per_s, target_share * capacity));
     } else if let (Some(traffic), true) = (traffic, state.proven_per_s > 0.0) {
         needed = needed.max(replicas_for(traffic.arrivals_per_s, state.proven_per_s));
@@ -196,6 +195,21 @@ fn scale_out(view: &View<'_>, state: &HeuristicState, breach: Breach) -> Proposa
         Some(reason) => proposal(current).because(reason),
         None => proposal(current.saturating_add(1)),
     }
+}
+
+/// How fast a backlog should be worked off, in requests per second.
+///
+/// Who works it off in `d` seconds needs `backlog / d` requests a second more, and keeps the
+/// replicas for them as long as none may go. Until then whatever arrives waits too long behind it,
+/// which is priced. The sum of both is least where they are equal: at the square root of their
+/// quotient.
+fn backlog_per_s(view: &View<'_>, traffic: Traffic) -> f64 {
+    let backlog = f64::from(traffic.in_flight.unwrap_or(0));
+    let kept_s = view.config.stabilisation_in().max(view.config.cooldown_in()).as_secs_f64();
+    let slow = view.config.slow_price() * traffic.arrivals_per_s;
+    // Without arrivals or a price nothing speaks for haste.
+    let drain_s = libm::sqrt(backlog * kept_s / slow);
+    backlog / drain_s.max(BACKLOG_DRAIN_MIN_S)
 }
 
 /// Why one more replica should wait, where what a replica carries does not ask for it.
@@ -260,9 +274,8 @@ fn scale_in(view: &View<'_>, state: &HeuristicState) -> Option<Proposal> {
         }
     };
     if let Some(need) = state.needed(view) {
-        let preferred = need.replicas.max(least);
-        return (need.is_less_than(current) && preferred < current)
-            .then(|| fewer(preferred, foreseen(&need)));
+        let preferred = need.fewer_than(current)?.max(least);
+        return (preferred < current).then(|| fewer(preferred, foreseen(&need)));
     }
     if let Some((needed, limit_per_s)) = state.projected_replicas(view) {
         let needed = needed.max(least);
@@ -501,6 +514,26 @@ mod tests {
     }
 
     #[test]
+    fn noise_about_a_whole_number_of_replicas_is_not_followed_to_and_fro() {
+        // 100/s take three replicas, and 4 % more take another, a minute of every two.
+        let scene = |number: u64, current| {
+            let ripple = if (number / 12).is_multiple_of(2) { 4.0 } else { -4.0 };
+            let rate = if number < 60 { 70.0 } else { 100.0 + ripple };
+            told(Scene::calm(5 * number, current)).with_traffic(rate, rate, 2).lasting(5)
+        };
+        let (mut state, mut current, mut changes) = (HeuristicState::default(), 5, 0);
+        for number in 1..1_440 {
+            let scene = scene(number, current);
+            let wanted = propose(&scene, &state).preferred;
+            Heuristic.learn(&scene.view(), wanted, &mut state);
+            changes += u32::from(wanted != current);
+            current = wanted;
+        }
+        assert!(state.outlook.get().is_some(), "the load moved");
+        assert!(changes <= 4, "{changes} changes in two hours");
+    }
+
+    #[test]
     fn without_a_baseline_it_holds() {
         let cold = Scene { estimate: None, ..Scene::calm(10, 3) };
         let proposal = propose(&cold, &HeuristicState::default());
@@ -512,6 +545,17 @@ mod tests {
         let scene = Scene::breach(8, 1).with_traffic(120.0, 50.0, 100);
         // 120/s and a backlog of 100 within 5 s, at 80 % of 50/s each.
         assert_eq!(propose(&scene, &knowing()).preferred, 4);
+    }
+
+    #[test]
+    fn a_long_backlog_gets_the_time_that_its_replicas_and_its_requests_cost_alike() {
+        let (mut scene, state) = (told(Scene::breach(8, 1)), knowing());
+        scene = scene.with_traffic(120.0, 50.0, 6_000);
+        // In 26 s, and not in 5 s: 232/s beside the 120/s that arrive, at 80 % of 50/s each.
+        assert_eq!(propose(&scene, &state).preferred, 9);
+        let free = crate::Config::builder(scene.config.bounds()).slow_price(0.0);
+        scene.config = free.build().expect("settings");
+        assert_eq!(propose(&scene, &state).preferred, 3, "who pays nothing for it has no haste");
     }
 
     #[test]

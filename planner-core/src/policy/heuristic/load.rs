@@ -2,6 +2,9 @@
 //!
 //! Rates are counts of arrivals, so their noise is Poisson: a short look needs a stronger signal.
 
+#[cfg(feature = "serde")]
+mod stored;
+
 use super::outlook::{Outlook, Plan, Sight};
 use super::{HeuristicState, LearnedFloor, View};
 use crate::signal::Breach;
@@ -34,6 +37,9 @@ const LEVEL_SIGMAS: f64 = 0.5;
 /// are rationed, and are not spent on a replica more or less.
 const SLACK_OUT: f64 = 0.05;
 const SLACK_IN: f64 = 0.1;
+/// Part of a replica that must be spare before one goes. Else noise about a whole number of
+/// replicas spends the changes of direction.
+const SPARE_IN: f64 = 0.2;
 /// Busy replicas up to which each needs the same spare capacity; of more, the spare grows with the
 /// square root, because what is spare in one takes what is too much for another (Halfin and
 /// Whitt 1981).
@@ -79,64 +85,6 @@ impl Recent {
         }
         self.steady = if steady_and_near { self.steady.saturating_add(1) } else { 0 };
         self.ready = ready;
-    }
-}
-
-/// The same as it is stored. Format 1 had replicas and steadiness beside every load.
-#[cfg(feature = "serde")]
-mod stored {
-    use alloc::vec::Vec;
-
-    use super::{Load, RATE_WINDOWS};
-
-    #[derive(serde::Serialize, serde::Deserialize)]
-    #[serde(untagged)]
-    pub(super) enum Recent {
-        Current { loads: Vec<Load>, steady: u8, ready: u32 },
-        Format1(Vec<Past>),
-    }
-
-    #[derive(serde::Serialize, serde::Deserialize)]
-    pub(super) struct Past {
-        seconds: f32,
-        arrivals_per_s: f32,
-        ready: u32,
-        steady_and_near: bool,
-    }
-
-    impl From<super::Recent> for Recent {
-        fn from(recent: super::Recent) -> Self {
-            let loads = recent.as_slice().to_vec();
-            Self::Current { loads, steady: recent.steady, ready: recent.ready }
-        }
-    }
-
-    impl From<Recent> for super::Recent {
-        fn from(stored: Recent) -> Self {
-            let mut recent = Self::default();
-            match stored {
-                Recent::Current { loads, steady, ready } => {
-                    for load in loads {
-                        recent.push(load, ready, false);
-                    }
-                    recent.steady = steady;
-                    recent.ready = ready;
-                }
-                Recent::Format1(windows) => {
-                    for Past { seconds, arrivals_per_s, ready, steady_and_near } in windows {
-                        let same = recent.len == 0 || recent.ready == ready;
-                        let load = Load { seconds, arrivals_per_s };
-                        recent.push(load, ready, steady_and_near && same);
-                    }
-                }
-            }
-            // A proof needs as many windows as it claims.
-            let claimed = usize::from(recent.steady).min(RATE_WINDOWS);
-            if claimed > usize::from(recent.len) {
-                recent.steady = recent.len;
-            }
-            recent
-        }
     }
 }
 
@@ -205,6 +153,8 @@ struct Looks {
 /// What the outlook asks for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Need {
+    /// Before it is rounded up.
+    exact: f64,
     pub(super) replicas: u32,
     pub(super) plan: Plan,
 }
@@ -215,9 +165,12 @@ impl Need {
         f64::from(self.replicas) > (1.0 + SLACK_OUT) * f64::from(current)
     }
 
-    /// Whether it is worth removing replicas from `current`.
-    pub(super) fn is_less_than(&self, current: u32) -> bool {
-        f64::from(self.replicas) < (1.0 - SLACK_IN) * f64::from(current)
+    /// The replicas that are enough with something to spare, when it is worth removing others from
+    /// `current`.
+    pub(super) fn fewer_than(&self, current: u32) -> Option<u32> {
+        let spare = if self.replicas > 0 { SPARE_IN } else { 0.0 };
+        let enough = replicas_for(self.exact + spare, 1.0);
+        (f64::from(enough) < (1.0 - SLACK_IN) * f64::from(current)).then_some(enough)
     }
 }
 
@@ -267,8 +220,8 @@ impl HeuristicState {
         let busy = sight.level_per_s / sight.capacity_per_s;
         let spare = 1.0 / view.config.target_utilisation() - 1.0;
         let least = busy + spare * busy.min(libm::sqrt(POOLED * busy));
-        let replicas = replicas_for(least.max(plan.per_s() / sight.capacity_per_s), 1.0);
-        Some(Need { replicas, plan })
+        let exact = least.max(plan.per_s() / sight.capacity_per_s);
+        Some(Need { exact, replicas: replicas_for(exact, 1.0), plan })
     }
 
     /// Mean arrivals per second over the last `windows`, the present one included, and the
