@@ -363,7 +363,8 @@ setters! {
     /// learned, up to 1e6; default 0, which is none.
     capacity_hint_per_s: f64;
     /// What a request that waits too long costs, in times what serving one costs, 0 to 1e4; default
-    /// 9. The higher, the more replicas are kept for bursts like those that were seen.
+    /// 9. The higher, the more replicas are kept for bursts like those that were seen, and the
+    /// faster a backlog is worked off.
     slow_price: f64;
     /// Least time between two scale-outs, up to one day; default 15 s.
     cooldown_out: Duration;

@@ -27,8 +27,9 @@ use crate::Timestamp;
 use crate::signal::Breach;
 use crate::telemetry::{Quality, Traffic};
 
-/// Fewest seconds in which a backlog should be worked off.
+/// Fewest and most seconds in which a backlog should be worked off.
 const BACKLOG_DRAIN_MIN_S: f64 = 5.0;
+const BACKLOG_DRAIN_MAX_S: f64 = 30.0;
 /// Most that one window's arrivals ÷ completions may multiply the count by.
 const SATURATION_FACTOR_MAX: f64 = 4.0;
 /// Most that the latency alone may multiply the count by.
@@ -201,15 +202,15 @@ fn scale_out(view: &View<'_>, state: &HeuristicState, breach: Breach) -> Proposa
 ///
 /// Who works it off in `d` seconds needs `backlog / d` requests a second more, and keeps the
 /// replicas for them as long as none may go. Until then whatever arrives waits too long behind it,
-/// which is priced. The sum of both is least where they are equal: at the square root of their
-/// quotient.
+/// which is priced. The sum of both is least at `d² = backlog × kept ÷ (price × arrivals)`. Neither
+/// a low price nor a long stabilisation makes more than half a minute of it.
 fn backlog_per_s(view: &View<'_>, traffic: Traffic) -> f64 {
     let backlog = f64::from(traffic.in_flight.unwrap_or(0));
     let kept_s = view.config.stabilisation_in().max(view.config.cooldown_in()).as_secs_f64();
-    let slow = view.config.slow_price() * traffic.arrivals_per_s;
-    // Without arrivals or a price nothing speaks for haste.
-    let drain_s = libm::sqrt(backlog * kept_s / slow);
-    backlog / drain_s.max(BACKLOG_DRAIN_MIN_S)
+    let slow_per_s = view.config.slow_price() * traffic.arrivals_per_s;
+    // Zero by zero is no number, which counts as the least.
+    let drain_s = libm::sqrt(backlog * kept_s / slow_per_s).max(BACKLOG_DRAIN_MIN_S);
+    backlog / drain_s.min(BACKLOG_DRAIN_MAX_S)
 }
 
 /// Why one more replica should wait, where what a replica carries does not ask for it.
@@ -534,6 +535,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_spare_for_noise_is_no_second_replica_for_a_small_load() {
+        let scene = |number: u64, current| {
+            let rate = if number < 60 { 70.0 } else { 30.0 };
+            told(Scene::calm(5 * number, current)).with_traffic(rate, rate, 2).lasting(5)
+        };
+        let (mut state, mut current) = (HeuristicState::default(), 3);
+        for number in 1..1_440 {
+            let scene = scene(number, current);
+            let wanted = propose(&scene, &state).preferred;
+            Heuristic.learn(&scene.view(), wanted, &mut state);
+            current = wanted;
+        }
+        assert!(state.outlook.get().is_some(), "the load moved");
+        assert_eq!(current, 1, "30/s of 50/s");
+    }
+
+    #[test]
     fn without_a_baseline_it_holds() {
         let cold = Scene { estimate: None, ..Scene::calm(10, 3) };
         let proposal = propose(&cold, &HeuristicState::default());
@@ -549,13 +567,23 @@ mod tests {
 
     #[test]
     fn a_long_backlog_gets_the_time_that_its_replicas_and_its_requests_cost_alike() {
-        let (mut scene, state) = (told(Scene::breach(8, 1)), knowing());
-        scene = scene.with_traffic(120.0, 50.0, 6_000);
+        let state = knowing();
+        let settings =
+            |scene: &Scene| crate::Config::builder(scene.config.bounds()).capacity_hint_per_s(50.0);
+        let replicas = |arrivals_per_s, in_flight, change: &dyn Fn(crate::ConfigBuilder) -> _| {
+            let mut scene = Scene::breach(8, 1).with_traffic(arrivals_per_s, 50.0, in_flight);
+            let changed: crate::ConfigBuilder = change(settings(&scene));
+            scene.config = changed.build().expect("settings");
+            propose(&scene, &state).preferred
+        };
         // In 26 s, and not in 5 s: 232/s beside the 120/s that arrive, at 80 % of 50/s each.
-        assert_eq!(propose(&scene, &state).preferred, 9);
-        let free = crate::Config::builder(scene.config.bounds()).slow_price(0.0);
-        scene.config = free.build().expect("settings");
-        assert_eq!(propose(&scene, &state).preferred, 3, "who pays nothing for it has no haste");
+        assert_eq!(replicas(120.0, 6_000, &|it| it), 9);
+        // 4.5 s would cost least, and 134/s.
+        assert_eq!(replicas(400.0, 600, &|it| it), 13, "120/s in 5 s");
+        assert_eq!(replicas(0.0, 6_000, &|it| it), 5, "200/s in half a minute, with no arrivals");
+        assert_eq!(replicas(120.0, 6_000, &|it| it.slow_price(0.0)), 8, "nor with no price");
+        let day = Duration::from_secs(86_400);
+        assert_eq!(replicas(120.0, 6_000, &|it| it.cooldown_in(day)), 8, "nor kept for a day");
     }
 
     #[test]

@@ -37,9 +37,6 @@ const LEVEL_SIGMAS: f64 = 0.5;
 /// are rationed, and are not spent on a replica more or less.
 const SLACK_OUT: f64 = 0.05;
 const SLACK_IN: f64 = 0.1;
-/// Part of a replica that must be spare before one goes. Else noise about a whole number of
-/// replicas spends the changes of direction.
-const SPARE_IN: f64 = 0.2;
 /// Busy replicas up to which each needs the same spare capacity; of more, the spare grows with the
 /// square root, because what is spare in one takes what is too much for another (Halfin and
 /// Whitt 1981).
@@ -165,12 +162,12 @@ impl Need {
         f64::from(self.replicas) > (1.0 + SLACK_OUT) * f64::from(current)
     }
 
-    /// The replicas that are enough with something to spare, when it is worth removing others from
-    /// `current`.
+    /// The replicas for this and as much more as the slack, where so few are needed that it is
+    /// worth removing some from `current`. Else noise about a whole number of replicas would spend
+    /// the changes of direction.
     pub(super) fn fewer_than(&self, current: u32) -> Option<u32> {
-        let spare = if self.replicas > 0 { SPARE_IN } else { 0.0 };
-        let enough = replicas_for(self.exact + spare, 1.0);
-        (f64::from(enough) < (1.0 - SLACK_IN) * f64::from(current)).then_some(enough)
+        let is_worth_it = f64::from(self.replicas) < (1.0 - SLACK_IN) * f64::from(current);
+        is_worth_it.then(|| replicas_for((1.0 + SLACK_OUT) * self.exact, 1.0))
     }
 }
 

@@ -82,6 +82,8 @@ fn a_ledger_tells_who_wanted_what_and_what_it_was_worth() {
     assert!(results.tables.contains("what was done"), "{}", results.tables);
     let page = results.page.as_ref().expect("a page");
     assert!(page.contains("2 policies beside heuristic") && page.contains("needed"), "{page}");
+    let unread = told(&args(&journal, &["poc"])).expect("a ledger");
+    assert!(unread[0].page.is_none(), "drawn for nobody");
 }
 
 /// A journal of a folder that begins like the first.
