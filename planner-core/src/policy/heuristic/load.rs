@@ -34,7 +34,8 @@ const MOVED_SIGMAS: f64 = 4.0;
 /// Poisson standard deviations that the mean of all looks may be off by.
 const LEVEL_SIGMAS: f64 = 0.5;
 /// Shares of the count by which it may differ from what the outlook asks for: changes of direction
-/// are rationed, and are not spent on a replica more or less.
+/// are rationed, and are not spent on a replica more or less. What stays after a scale-in carries
+/// the slack as well.
 const SLACK_OUT: f64 = 0.05;
 const SLACK_IN: f64 = 0.1;
 /// Busy replicas up to which each needs the same spare capacity; of more, the spare grows with the
